@@ -1,0 +1,1 @@
+//! The client library: siblings and contexts on top of the scylla crate.

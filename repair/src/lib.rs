@@ -1,0 +1,1 @@
+//! How copies agree: version vectors, siblings, merge.

@@ -1,0 +1,1 @@
+//! The person's end: statement shell, admin commands, playground.

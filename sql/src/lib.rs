@@ -1,0 +1,1 @@
+//! What a statement means: text to syntax tree and back.

@@ -1,0 +1,3 @@
+//! The one binary: reads the command line and calls the server or the shell.
+
+fn main() {}

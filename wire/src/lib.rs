@@ -1,0 +1,1 @@
+//! What a client says: the CQL native protocol.
