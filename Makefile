@@ -1,0 +1,88 @@
+# What CI calls and what a person calls are the same targets.
+#
+#   make playground   three real nodes and a shell
+#   make test         everything that must hold before a change goes in
+#   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
+#   make fuzz         every fuzz target for FUZZ_S seconds
+#   make deny         licences, advisories and sources of the dependencies
+#   make deps         what a Debian 12 with git, make and curl lacks; what is there is left alone
+#
+# Everything is built in release: one profile, so RocksDB is compiled once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := playground
+.PHONY: playground test cluster fuzz deny build deps build-deps
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+NEXTEST := 0.9.143
+ONLY ?= all()
+FUZZ_S ?= 60
+
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# The toolchain that Cargo.toml names, unless it is the one in use already.
+ifeq ($(findstring rustc $(RUST).,$(shell rustc --version 2>/dev/null)),)
+export RUSTUP_TOOLCHAIN := $(RUST)
+endif
+ifneq ($(shell command -v ccache),)
+export CC := ccache gcc
+export CXX := ccache g++
+endif
+
+playground: build
+	$(TARGET)/release/starling playground
+
+test: deps build
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo nextest run --release --locked --workspace --profile ci
+	cargo test --release --locked --workspace --doc
+
+cluster: deps build
+	cargo nextest run --release --locked -p starling-tests --profile cluster -E '$(ONLY)'
+
+fuzz: deps
+	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_S)000 BOLERO_RANDOM_ITERATIONS=1000000000 \
+	cargo nextest run --release --locked --workspace --profile fuzz
+
+deny:
+	@cargo deny --version >/dev/null 2>&1 || \
+	    { echo 'cargo-deny is missing: cargo install --locked cargo-deny'; exit 1; }
+	cargo deny --locked check
+
+build: build-deps
+	cargo build --release --locked --package starling
+
+# $(call apt,PACKAGES): installs those of them that are missing.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+define apt
+	@lacking=; for package in $(1); do \
+	    dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
+	        || lacking+=" $$package"; \
+	done; \
+	[ -z "$$lacking" ] || { \
+	    command -v apt-get >/dev/null || { echo "not a Debian, so install by hand:$$lacking"; exit 1; }; \
+	    $(SUDO) apt-get update -qq; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y -qq --no-install-recommends $$lacking; \
+	}
+endef
+
+build-deps:
+	$(call apt,ca-certificates g++ libclang-dev)
+	@rustc --version 2>/dev/null | grep -qF 'rustc $(RUST).' || { \
+	    command -v rustup >/dev/null \
+	        || curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs \
+	            | sh -s -- -y --profile minimal --default-toolchain $(RUST); \
+	    rustup toolchain install $(RUST) --profile minimal; \
+	}
+
+deps: build-deps
+	$(call apt,python3-venv strace)
+	@{ cargo clippy --version && cargo fmt --version; } >/dev/null 2>&1 \
+	    || rustup component add clippy rustfmt
+	@cargo nextest --version >/dev/null 2>&1 \
+	    || curl -fsSL --max-time 120 https://get.nexte.st/$(NEXTEST)/$(shell uname -m | sed 's/x86_64/linux/; s/aarch64/linux-arm/') \
+	        | tar -xz -C "$$(dirname "$$(command -v cargo)")" \
+	    || cargo install --locked cargo-nextest@$(NEXTEST)
