@@ -1,1 +1,17 @@
 //! Who holds a key: tokens, partitions, replicas, and the register of cluster metadata.
+//!
+//! ```text
+//! key -> token -> partition -> owner, and clockwise from it the replicas
+//!        Token    Partitions   Ring                       Placement
+//! ```
+//!
+//! Everything here is pure: no async, no clock, no randomness, no I/O. A node's answer depends on
+//! the arguments alone, so all nodes that know the same epoch place every key alike.
+
+mod node;
+mod partition;
+mod token;
+
+pub use node::{HostId, Node, StoreId, StoreIdError};
+pub use partition::{PartitionId, Partitions};
+pub use token::{KEY_BYTES_MAX, KeyError, Token, partition_key, partition_key_components};
