@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A consistency level, with Cassandra's names, meaning and codes (native protocol v4, §3).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
 pub enum Consistency {
     /// Writes only: one node, a stand-in included.
     Any,

@@ -1,9 +1,21 @@
 //! What a value is: CQL types, the bytes and the order of values, consistency levels.
 //!
+//! A value travels and is stored as the native protocol's bytes of its [`CqlType`]. [`Value`] is its
+//! decoded form, [`Value::parse`] and `Display` lead from and to CQL literals, [`key`] gives the
+//! bytes that sort as the values do, [`collection`] does set arithmetic on serialized sets.
+//!
 //! Everything here is pure: no async, no clock, no randomness, no I/O.
 
+pub mod collection;
 mod consistency;
 mod cql_type;
+pub mod key;
+mod literal;
+mod timestamp;
+mod value;
 
 pub use consistency::{Consistency, UnknownConsistency};
-pub use cql_type::CqlType;
+pub use cql_type::{CqlType, TypeError};
+pub use key::Order;
+pub use literal::{LiteralError, Plain};
+pub use value::{Value, ValueError, validate};
