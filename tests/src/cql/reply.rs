@@ -1,0 +1,262 @@
+//! What a node answers, read from the bytes of protocol v4.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use uuid::Uuid;
+
+use super::{Frame, opcode};
+
+/// Flag of a frame whose body begins with warnings.
+const HAS_WARNINGS: u8 = 0x08;
+/// Flags of the metadata of rows.
+const GLOBAL_TABLE: i32 = 1;
+const MORE_PAGES: i32 = 2;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// To STARTUP.
+    Ready,
+    /// To OPTIONS.
+    Supported,
+    /// Done, and nothing to say.
+    Void,
+    /// Rows of a SELECT or of RETURNING.
+    Rows(Rows),
+    /// The keyspace in use.
+    Keyspace(String),
+    /// Prepared under this id.
+    Prepared(Vec<u8>),
+    /// The schema changed.
+    SchemaChange,
+    /// Not done.
+    Refused(Refusal),
+}
+
+/// An error of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code of the protocol, such as 0x2200 for an invalid statement.
+    pub code: i32,
+    /// What people read.
+    pub message: String,
+    /// For Unavailable: required and alive. For timeouts and failures: received and required.
+    pub counts: Option<(i32, i32)>,
+}
+
+/// Rows as they came: cells are the bytes of the protocol, `None` for null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// Row by row, in the order of the columns.
+    pub cells: Vec<Vec<Option<Vec<u8>>>>,
+    /// Where the next page begins, if there is one.
+    pub paging_state: Option<Vec<u8>>,
+}
+
+impl Rows {
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The bytes of one cell.
+    pub fn cell(&self, row: usize, column: &str) -> Result<Option<&[u8]>> {
+        let at = self.columns.iter().position(|name| name == column);
+        let at = at.with_context(|| format!("no column {column} in {:?}", self.columns))?;
+        let row = self.cells.get(row).with_context(|| format!("no row {row}"))?;
+        Ok(row[at].as_deref())
+    }
+
+    /// The bytes of one cell that must not be null.
+    pub fn bytes(&self, row: usize, column: &str) -> Result<&[u8]> {
+        self.cell(row, column)?.with_context(|| format!("{column} is null in row {row}"))
+    }
+
+    /// A text.
+    pub fn text(&self, row: usize, column: &str) -> Result<&str> {
+        Ok(std::str::from_utf8(self.bytes(row, column)?)?)
+    }
+
+    /// An int.
+    pub fn int(&self, row: usize, column: &str) -> Result<i32> {
+        Ok(i32::from_be_bytes(self.bytes(row, column)?.try_into()?))
+    }
+
+    /// A bigint, or a token.
+    pub fn bigint(&self, row: usize, column: &str) -> Result<i64> {
+        Ok(i64::from_be_bytes(self.bytes(row, column)?.try_into()?))
+    }
+
+    /// A uuid.
+    pub fn uuid(&self, row: usize, column: &str) -> Result<Uuid> {
+        Ok(Uuid::from_slice(self.bytes(row, column)?)?)
+    }
+
+    /// All values of a column of text, in the order of the rows; nulls are left out.
+    pub fn texts(&self, column: &str) -> Result<Vec<String>> {
+        let rows = (0..self.count()).filter_map(|row| self.cell(row, column).transpose());
+        rows.map(|cell| Ok(String::from_utf8(cell?.to_vec())?)).collect()
+    }
+
+    /// A set<text>.
+    pub fn text_set(&self, row: usize, column: &str) -> Result<Vec<String>> {
+        let Some(bytes) = self.cell(row, column)? else { return Ok(Vec::new()) };
+        let mut reader = Reader(bytes);
+        let count = reader.int()?;
+        (0..count).map(|_| Ok(String::from_utf8(reader.cell()?.unwrap_or_default())?)).collect()
+    }
+}
+
+/// Reads an answer and the warnings that came with it.
+pub(super) fn read(frame: &Frame) -> Result<(Reply, Vec<String>)> {
+    let mut reader = Reader(&frame.body);
+    let has_warnings = frame.flags & HAS_WARNINGS != 0;
+    let warnings = if has_warnings { reader.string_list()? } else { Vec::new() };
+    let reply = match frame.opcode {
+        opcode::ERROR => Reply::Refused(reader.refusal()?),
+        opcode::READY => Reply::Ready,
+        opcode::SUPPORTED => Reply::Supported,
+        opcode::RESULT => reader.result()?,
+        other => bail!("an answer with opcode {other:#04x}"),
+    };
+    Ok((reply, warnings))
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count).context("the answer is cut short")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn int(&mut self) -> Result<i32> {
+        Ok(i32::from_be_bytes(self.take(4)?.try_into()?))
+    }
+
+    fn short(&mut self) -> Result<u16> {
+        Ok(u16::from_be_bytes(self.take(2)?.try_into()?))
+    }
+
+    fn short_bytes(&mut self) -> Result<&'a [u8]> {
+        let length = self.short()?;
+        self.take(length.into())
+    }
+
+    fn string(&mut self) -> Result<String> {
+        Ok(String::from_utf8(self.short_bytes()?.to_vec())?)
+    }
+
+    fn string_list(&mut self) -> Result<Vec<String>> {
+        (0..self.short()?).map(|_| self.string()).collect()
+    }
+
+    fn cell(&mut self) -> Result<Option<Vec<u8>>> {
+        let length = self.int()?;
+        if length < 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.take(usize::try_from(length)?)?.to_vec()))
+    }
+
+    fn refusal(&mut self) -> Result<Refusal> {
+        let code = self.int()?;
+        let message = self.string()?;
+        let has_counts = matches!(code, 0x1000 | 0x1100 | 0x1200 | 0x1300 | 0x1500);
+        let counts = if has_counts {
+            self.short()?; // The level.
+            Some((self.int()?, self.int()?))
+        } else {
+            None
+        };
+        Ok(Refusal { code, message, counts })
+    }
+
+    fn result(&mut self) -> Result<Reply> {
+        Ok(match self.int()? {
+            1 => Reply::Void,
+            2 => Reply::Rows(self.rows()?),
+            3 => Reply::Keyspace(self.string()?),
+            4 => Reply::Prepared(self.short_bytes()?.to_vec()),
+            5 => Reply::SchemaChange,
+            other => bail!("a result of kind {other}"),
+        })
+    }
+
+    fn rows(&mut self) -> Result<Rows> {
+        let flags = self.int()?;
+        let width = usize::try_from(self.int()?)?;
+        let paging_state = if flags & MORE_PAGES == 0 { None } else { self.cell()? };
+        if flags & GLOBAL_TABLE != 0 {
+            self.string()?;
+            self.string()?;
+        }
+        let mut columns = Vec::new();
+        for _ in 0..width {
+            if flags & GLOBAL_TABLE == 0 {
+                self.string()?;
+                self.string()?;
+            }
+            columns.push(self.string()?);
+            self.column_type()?;
+        }
+        let height = usize::try_from(self.int()?)?;
+        let mut cells = Vec::new();
+        for _ in 0..height {
+            cells.push((0..width).map(|_| self.cell()).collect::<Result<_>>()?);
+        }
+        ensure!(self.0.is_empty(), "{} bytes after the rows", self.0.len());
+        Ok(Rows { columns, cells, paging_state })
+    }
+
+    /// Reads over a type: names of custom types, and elements of collections.
+    fn column_type(&mut self) -> Result<()> {
+        match self.short()? {
+            0x00 => drop(self.string()?),
+            0x20 | 0x22 => self.column_type()?,
+            0x21 => {
+                self.column_type()?;
+                self.column_type()?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(opcode: u8, flags: u8, body: &[u8]) -> Frame {
+        Frame { version: 0x84, flags, stream: 1, opcode, body: body.to_vec() }
+    }
+
+    #[test]
+    fn unavailable_is_read_with_its_counts() {
+        let body = b"\0\0\x10\0\0\x02no\0\x04\0\0\0\x03\0\0\0\x02";
+        let (reply, _) = read(&frame(opcode::ERROR, 0, body)).unwrap();
+        let refusal = Refusal { code: 0x1000, message: "no".to_owned(), counts: Some((3, 2)) };
+        assert_eq!(reply, Reply::Refused(refusal));
+    }
+
+    #[test]
+    fn rows_are_read_after_warnings() {
+        let mut body = b"\0\x01\0\x04many".to_vec();
+        body.extend(b"\0\0\0\x02\0\0\0\x01\0\0\0\x02\0\x01k\0\x01t");
+        body.extend(b"\0\x01a\0\x09\0\x01s\0\x22\0\x0d");
+        body.extend(b"\0\0\0\x01\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff");
+        let (reply, warnings) = read(&frame(opcode::RESULT, HAS_WARNINGS, &body)).unwrap();
+        let Reply::Rows(rows) = reply else { panic!("{reply:?}") };
+        assert_eq!(warnings, ["many"]);
+        assert_eq!((rows.int(0, "a").unwrap(), rows.cell(0, "s").unwrap()), (7, None));
+        assert!(rows.text_set(0, "s").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_body_cut_short_is_an_error() {
+        assert!(read(&frame(opcode::ERROR, 0, b"\0\0\x20\0\0\x09no")).is_err());
+    }
+}
