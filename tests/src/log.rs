@@ -15,8 +15,8 @@ pub fn unlisted<'log>(log: &'log str, listed: &[&str]) -> Vec<&'log str> {
 
 /// The last lines of a log.
 pub fn tail(log: &str, lines: usize) -> &str {
-    let newlines = log.trim_end().rmatch_indices('\n').map(|(at, _)| at + 1);
-    newlines.take(lines).last().map_or(log, |at| &log[at..])
+    let newline = log.trim_end().rmatch_indices('\n').nth(lines.saturating_sub(1));
+    newline.map_or(log, |(at, _)| &log[at + 1..])
 }
 
 /// A line reads `TIME LEVEL target: message`.
