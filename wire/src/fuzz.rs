@@ -11,7 +11,7 @@ use crate::reply::ReplyWriter;
 use crate::request::{Request, RequestError};
 use crate::value::Values;
 
-const ITERATIONS: usize = 20_000;
+const ITERATIONS: usize = 100_000;
 
 /// Uses all that a request offers, and answers it.
 fn serve(frame: &Frame, replies: &mut BytesMut) {
@@ -45,11 +45,12 @@ fn walk_values(values: &Values) {
 /// Runs a whole connection over `bytes`.
 fn converse(mut codec: FrameCodec, bytes: &[u8]) {
     let (mut src, mut replies) = (BytesMut::from(bytes), BytesMut::new());
+    let capacity = src.capacity();
     while let Ok(Some(frame)) = codec.decode(&mut src) {
         serve(&frame, &mut replies);
         replies.clear();
     }
-    assert!(src.len() <= bytes.len());
+    assert!(src.capacity() <= capacity, "the buffer grows only with what is received");
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn mutated_frames() {
         |(which, mutations)| {
             let frames = good_frames();
             let mut bytes = frames[usize::from(*which) % frames.len()].clone();
-            for (at, byte) in mutations {
+            for (at, byte) in mutations.iter().take(3) {
                 let at = usize::from(*at) % bytes.len();
                 bytes[at] = *byte;
             }
