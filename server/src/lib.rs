@@ -1,1 +1,3 @@
 //! One node of a Starling cluster.
+
+pub mod store;

@@ -1,0 +1,21 @@
+//! What a coordinator does: pure operations, and the one loop that runs their steps.
+//!
+//! ```text
+//! place -> stamp -> send -> gather -> answer        write.rs
+//! place -> ask   -> gather -> merge -> answer        read.rs, page.rs
+//! ```
+//!
+//! [`WriteOp`] and [`ReadOp`] take events and return steps; they send nothing, wait for nothing and
+//! read no clock. `drive` is the only place that does. A reader should begin with `write.rs`.
+
+mod drive;
+mod error;
+mod page;
+mod read;
+mod write;
+
+pub use drive::{Coordinator, Patience, RangeRead, RowRead, RowWrite};
+pub use error::{ReadError, RowError, WriteError};
+pub use page::{MergedPage, merge_pages};
+pub use read::{ReadOp, ReadStep};
+pub use write::{WriteOp, WriteStep, Written};

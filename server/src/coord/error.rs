@@ -1,0 +1,157 @@
+//! Why an operation was not promised to the client.
+
+use repair::version::StampError;
+use ring::{Tally, Unavailable};
+use serde::{Deserialize, Serialize};
+use types::Consistency;
+
+/// Why a write was not promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// Too few replicas are alive. Nothing was written.
+    #[error("{alive} of {required} replicas are alive for consistency {level}")]
+    Unavailable {
+        /// The level that was asked for.
+        level: Consistency,
+        /// How many replicas it needs.
+        required: u32,
+        /// How many are alive.
+        alive: u32,
+    },
+    /// Too few replicas acknowledged in time. The write may live on.
+    #[error("{received} of {required} replicas acknowledged in time for consistency {level}")]
+    Timeout {
+        /// The level that was asked for.
+        level: Consistency,
+        /// How many acknowledged.
+        received: u32,
+        /// How many it needs.
+        required: u32,
+    },
+    /// The statement cannot be carried out on the row as it is. Nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] RowError),
+    /// The stamping node has too much to do. Nothing was written.
+    #[error("overloaded: too many writes are waiting")]
+    Overloaded,
+    /// The stamping node's disk is nearly full. Nothing was written.
+    #[error("disk nearly full on the node that would stamp the write")]
+    NoSpace,
+    /// The stamping node cannot read its copy of the row, or its store failed.
+    #[error("the store of the node that would stamp the write failed")]
+    Store,
+}
+
+/// Why a row refuses a statement. What the row itself says, without the replica's part in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowError {
+    /// The versions that the context covers differ in columns that the statement does not set.
+    #[error("the versions of the row differ in columns that the statement does not set")]
+    BasesDiffer {
+        /// The ids of those columns.
+        columns: Vec<u32>,
+    },
+    /// The row has as many versions as it may.
+    #[error("row has {siblings} siblings: read context(), then write USING CONTEXT")]
+    TooManySiblings {
+        /// How many it has.
+        siblings: usize,
+    },
+    /// A set cannot take the elements.
+    #[error("the set of column {column} cannot take the elements")]
+    Set {
+        /// The column's id.
+        column: u32,
+    },
+    /// The context claims more writes than can be counted.
+    #[error("the context leaves no number for another write")]
+    Counter,
+}
+
+impl RowError {
+    /// What the client is told of a refusal; none where the replica only has to learn more.
+    pub fn of(error: &StampError) -> Option<Self> {
+        Some(match error {
+            StampError::MissingHistory => return None,
+            StampError::BasesDiffer { columns } => Self::BasesDiffer { columns: columns.clone() },
+            StampError::TooManySiblings { siblings } => {
+                Self::TooManySiblings { siblings: *siblings }
+            }
+            StampError::Set { column, .. } => Self::Set { column: *column },
+            _ => Self::Counter,
+        })
+    }
+}
+
+impl From<Unavailable> for WriteError {
+    fn from(error: Unavailable) -> Self {
+        let Unavailable { level, required, alive } = error;
+        Self::Unavailable { level, required, alive }
+    }
+}
+
+impl From<Unavailable> for ReadError {
+    fn from(error: Unavailable) -> Self {
+        let Unavailable { level, required, alive } = error;
+        Self::Unavailable { level, required, alive }
+    }
+}
+
+impl ReadError {
+    /// Too few of those that `tally` counts have answered.
+    pub(super) fn timeout(tally: &Tally) -> Self {
+        let (level, received, required) = (tally.level(), tally.received(), tally.required());
+        Self::Timeout { level, received, required }
+    }
+}
+
+impl WriteError {
+    /// Too few of those that `tally` counts have acknowledged.
+    pub(super) fn timeout(tally: &Tally) -> Self {
+        let (level, received, required) = (tally.level(), tally.received(), tally.required());
+        Self::Timeout { level, received, required }
+    }
+
+    /// Whether some replica may hold the write already: the one thing a caller must know.
+    pub fn may_have_applied(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Store)
+    }
+}
+
+/// Why a read has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Too few replicas are alive.
+    #[error("{alive} of {required} replicas are alive for consistency {level}")]
+    Unavailable {
+        /// The level that was asked for.
+        level: Consistency,
+        /// How many replicas it needs.
+        required: u32,
+        /// How many are alive.
+        alive: u32,
+    },
+    /// Too few replicas answered in time.
+    #[error("{received} of {required} replicas answered in time for consistency {level}")]
+    Timeout {
+        /// The level that was asked for.
+        level: Consistency,
+        /// How many answered.
+        received: u32,
+        /// How many it needs.
+        required: u32,
+    },
+    /// No node that can be asked has seen all that the client's context names.
+    #[error("no live replica has seen all that the context names")]
+    Behind {
+        /// The level that was asked for.
+        level: Consistency,
+        /// How many answered.
+        received: u32,
+        /// How many it needs.
+        required: u32,
+    },
+}

@@ -1,0 +1,149 @@
+//! Keyspaces, tables and columns, as the register stores them.
+//!
+//! Ids of tables and columns are minted once and never used again, so a name that was dropped and
+//! made anew never shows the data of its predecessor.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ring::Strategy;
+use serde::{Deserialize, Serialize};
+use types::CqlType;
+use types::Order;
+
+/// A table's number, minted by the register.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct TableId(pub u32);
+
+impl fmt::Display for TableId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A column's number within its table.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct ColumnId(pub u32);
+
+/// What becomes of writes that did not know of each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Conflict {
+    /// All are kept until somebody who has seen them resolves them.
+    Siblings,
+    /// The one with the latest timestamp is kept.
+    Lww,
+}
+
+impl Conflict {
+    /// The word of the table option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Siblings => "siblings",
+            Self::Lww => "lww",
+        }
+    }
+}
+
+/// What a column is in its table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ColumnKind {
+    /// Part of the partition key, at this place.
+    Partition(u16),
+    /// Part of the clustering key, at this place and in this order.
+    Clustering(u16, Order),
+    /// Outside the primary key.
+    Regular,
+}
+
+/// A column of a table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Column {
+    /// Its number, never used again in this table.
+    pub id: ColumnId,
+    /// Its name.
+    pub name: String,
+    /// Its part in the primary key.
+    pub kind: ColumnKind,
+    /// The type of its values.
+    pub ty: CqlType,
+}
+
+/// What a CREATE TABLE asks for: a table without its number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TableSpec {
+    /// The keyspace it belongs to.
+    pub keyspace: String,
+    /// Its name.
+    pub name: String,
+    /// Its conflict mode, if the statement names one.
+    pub conflict: Option<Conflict>,
+    /// Name, kind and type of each column; the partition key first, then the clustering key.
+    pub columns: Vec<(String, ColumnKind, CqlType)>,
+    /// The comment of the table.
+    pub comment: String,
+}
+
+/// A table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Table {
+    /// Its number, never used again in this cluster.
+    pub id: TableId,
+    /// Raised by TRUNCATE and DROP: rows of a lower epoch are gone.
+    pub epoch: u32,
+    /// The keyspace it belongs to.
+    pub keyspace: String,
+    /// Its name.
+    pub name: String,
+    /// What becomes of writes that did not know of each other.
+    pub conflict: Conflict,
+    /// The partition key in order, then the clustering key in order, then the rest by name.
+    pub columns: Vec<Column>,
+    /// The comment of the table.
+    pub comment: String,
+}
+
+impl Table {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns of the partition key, in order.
+    pub fn partition_key(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| matches!(column.kind, ColumnKind::Partition(_)))
+    }
+
+    /// The columns of the clustering key, in order.
+    pub fn clustering_key(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| matches!(column.kind, ColumnKind::Clustering(..)))
+    }
+
+    /// The columns outside the primary key, by name.
+    pub fn regular(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.kind == ColumnKind::Regular)
+    }
+}
+
+/// A keyspace and its tables.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Keyspace {
+    /// Its name.
+    pub name: String,
+    /// Which nodes hold a row.
+    pub strategy: Strategy,
+    /// Kept for Cassandra's sake and shown; every write is logged here.
+    pub durable_writes: bool,
+    /// The conflict mode of tables that name none; else the node's default decides.
+    pub conflict: Option<Conflict>,
+    /// The tables by name.
+    pub tables: BTreeMap<String, Table>,
+}
+
+/// All keyspaces and the next table's number.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Schema {
+    /// The keyspaces by name.
+    pub keyspaces: BTreeMap<String, Keyspace>,
+    /// The number that the next table gets.
+    pub next_table: u32,
+}

@@ -1,0 +1,175 @@
+//! One frame: length, checksum, head, body.
+//!
+//! ```text
+//! [length u32][crc32 u32][head length u32][head: postcard][body]      big endian
+//! ```
+//! `length` counts everything after itself, `crc32` covers everything after itself. Memory grows
+//! as bytes arrive, never by what a length claims.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio_util::codec::Decoder;
+
+use super::message::{Body, Head};
+
+/// A frame as it was received.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Who asks or answers what.
+    pub head: Head,
+    /// Keys and rows: a slice of the bytes that were received.
+    pub body: Bytes,
+}
+
+/// Why a connection's bytes are no frames. The connection ends.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The other side announced more than is allowed.
+    #[error("a frame of {len} bytes, at most {max} are allowed")]
+    TooLong {
+        /// What it announced.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The checksum does not fit the bytes.
+    #[error("a frame with a wrong checksum")]
+    Checksum,
+    /// The head cannot be read.
+    #[error("a frame with a malformed head")]
+    Malformed,
+    /// The connection broke.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+const LENGTH: usize = 4;
+const CHECKSUM: usize = 4;
+const HEAD_LENGTH: usize = 4;
+
+/// Reads frames of at most `bytes_max` bytes.
+#[derive(Debug, Clone)]
+pub(super) struct FrameDecoder {
+    pub(super) bytes_max: usize,
+}
+
+impl Decoder for FrameDecoder {
+    type Item = Frame;
+    type Error = CodecError;
+
+    fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+        if bytes.len() < LENGTH {
+            return Ok(None);
+        }
+        let len = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+        if len > self.bytes_max {
+            return Err(CodecError::TooLong { len, max: self.bytes_max });
+        }
+        if bytes.len() < LENGTH + len {
+            return Ok(None);
+        }
+        bytes.advance(LENGTH);
+        read(bytes.split_to(len).freeze()).map(Some)
+    }
+}
+
+fn read(mut frame: Bytes) -> Result<Frame, CodecError> {
+    if frame.len() < CHECKSUM + HEAD_LENGTH {
+        return Err(CodecError::Malformed);
+    }
+    if frame.get_u32() != crc32fast::hash(&frame) {
+        return Err(CodecError::Checksum);
+    }
+    let head_len = frame.get_u32() as usize;
+    if head_len > frame.len() {
+        return Err(CodecError::Malformed);
+    }
+    let head = frame.split_to(head_len);
+    let (head, rest) = postcard::take_from_bytes(&head).map_err(|_| CodecError::Malformed)?;
+    if rest.is_empty() { Ok(Frame { head, body: frame }) } else { Err(CodecError::Malformed) }
+}
+
+/// Appends a frame to `out`.
+pub(super) fn write(head: &Head, body: &Body, out: &mut BytesMut) {
+    let start = out.len();
+    out.put_bytes(0, LENGTH + CHECKSUM + HEAD_LENGTH);
+    let head_start = out.len();
+    postcard::to_io(head, out.writer()).expect("writing to memory does not fail");
+    let head_len = out.len() - head_start;
+    for piece in body {
+        out.put_slice(piece);
+    }
+    let len = out.len() - start - LENGTH;
+    put_u32(&mut out[start..], len);
+    put_u32(&mut out[start + LENGTH + CHECKSUM..], head_len);
+    let checksum = crc32fast::hash(&out[start + LENGTH + CHECKSUM..]);
+    out[start + LENGTH..start + LENGTH + CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+}
+
+fn put_u32(out: &mut [u8], value: usize) {
+    let value = u32::try_from(value).expect("senders keep frames below 4 GiB");
+    out[..4].copy_from_slice(&value.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::message::{Answer, Request};
+    use super::*;
+
+    fn decoder() -> FrameDecoder {
+        FrameDecoder { bytes_max: 1 << 20 }
+    }
+
+    fn frame(id: u64, body: &[u8]) -> (Head, BytesMut) {
+        let request = Request::Apply { key_len: 3, made_us: -5 };
+        let head = Head::Request { id, epoch: 9, wait_ms: 100, request };
+        let mut out = BytesMut::new();
+        write(&head, &Body::from_iter([Bytes::copy_from_slice(body)]), &mut out);
+        (head, out)
+    }
+
+    #[test]
+    fn an_answer_keeps_its_bytes() {
+        let head = Head::Answer { id: 1, epoch: 2, answer: Answer::Applied };
+        let mut out = BytesMut::new();
+        write(&head, &Body::new(), &mut out);
+        assert_eq!(out[..], [0, 0, 0, 12, 0x67, 0x94, 0x5c, 0x7d, 0, 0, 0, 4, 3, 1, 2, 5]);
+    }
+
+    #[test]
+    fn a_length_beyond_the_bound_ends_the_connection() {
+        let mut bytes = BytesMut::from(&[255, 255, 255, 255][..]);
+        assert!(matches!(decoder().decode(&mut bytes), Err(CodecError::TooLong { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_however_they_are_cut(
+            ids in prop::collection::vec(any::<u64>(), 1..5),
+            body in prop::collection::vec(any::<u8>(), 0..50),
+            cut in 1_usize..40,
+        ) {
+            let written: Vec<_> = ids.iter().map(|id| frame(*id, &body)).collect();
+            let stream: Vec<u8> = written.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+            let mut arrived = BytesMut::new();
+            let mut heads = Vec::new();
+            for piece in stream.chunks(cut) {
+                arrived.extend_from_slice(piece);
+                while let Some(frame) = decoder().decode(&mut arrived).unwrap() {
+                    prop_assert_eq!(&frame.body[..], &body[..]);
+                    heads.push(frame.head);
+                }
+            }
+            prop_assert_eq!(heads, written.into_iter().map(|(head, _)| head).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(at in 4_usize..30, bit in 0_u8..8) {
+            let (_, mut bytes) = frame(7, b"0123456789");
+            prop_assume!(at < bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(decoder().decode(&mut bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One connection to one peer for one class of messages, and the queue before it.
+//!
+//! The link dials when there is something to send and dials again after a break. Requests are
+//! written many at a time; answers find their callers by number. Law: every call ends: with its
+//! answer, at its deadline (the caller's), when the connection breaks, or at once when there is
+//! none to be had.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use ring::HostId;
+use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+use tokio_util::codec::FramedRead;
+
+use super::codec::{self, Frame, FrameDecoder};
+use super::message::{Answer, Body, Class, Head, Hello, Request};
+use super::pool::{LocalNode, PoolOptions, check_welcome};
+use crate::clock::Clock;
+
+/// How many requests one write to the socket takes at most.
+const WRITE_BATCH_MAX: usize = 256;
+
+/// A write buffer that grew beyond this is given back.
+const BUFFER_KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// How long a failed dial answers for those who come after it.
+const REDIAL_AFTER: Duration = Duration::from_millis(100);
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The peer never got the request.
+    #[error("not sent: {why}")]
+    NotSent {
+        /// What stood in the way.
+        why: Arc<str>,
+    },
+    /// The connection broke or the deadline passed: the peer may have done it.
+    #[error("no answer")]
+    Lost,
+}
+
+/// An answer with what came with it.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// What is answered.
+    pub answer: Answer,
+    /// Keys and rows.
+    pub body: Bytes,
+    /// The epoch of the peer's metadata.
+    pub epoch: u64,
+    /// Who answers.
+    pub from: Arc<Hello>,
+}
+
+type Waiting = oneshot::Sender<Result<Reply, CallError>>;
+
+/// A request on its way to the connection.
+struct Outgoing {
+    id: u64,
+    expected: Option<HostId>,
+    epoch: u64,
+    deadline: Instant,
+    request: Request,
+    body: Body,
+    answer: Option<Waiting>,
+}
+
+impl Outgoing {
+    fn fail(self, why: &Arc<str>) {
+        if let Some(answer) = self.answer {
+            // The caller may have gone; then nobody wants to know.
+            let _ = answer.send(Err(CallError::NotSent { why: Arc::clone(why) }));
+        }
+    }
+}
+
+/// The callers that wait for an answer, by the number of their request.
+#[derive(Default)]
+struct Pending(Mutex<BTreeMap<u64, Waiting>>);
+
+impl Pending {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<u64, Waiting>) -> T) -> T {
+        act(&mut self.0.lock().expect("nothing panics while it holds this lock"))
+    }
+}
+
+/// Takes a call out of the pending ones when its caller goes.
+struct Call {
+    id: u64,
+    pending: Arc<Pending>,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.pending.with(|pending| pending.remove(&self.id));
+    }
+}
+
+/// The near end of a connection.
+pub(super) struct Link {
+    queue: mpsc::Sender<Outgoing>,
+    pending: Arc<Pending>,
+    next_id: AtomicU64,
+}
+
+impl Link {
+    /// A link to `address` and the task that serves it, for the caller to spawn.
+    pub(super) fn new(
+        address: SocketAddr,
+        class: Class,
+        local: Arc<dyn LocalNode>,
+        options: PoolOptions,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, waiting) = mpsc::channel(options.queue_max);
+        let pending = Arc::new(Pending::default());
+        let dialler = Dialler { address, class, local, options, pending: Arc::clone(&pending) };
+        (Self { queue, pending, next_id: AtomicU64::new(1) }, dialler.run(waiting))
+    }
+
+    /// Puts a request into the queue at once; the future waits for its answer until `deadline`.
+    /// Dropping the future does not take the request back.
+    pub(super) fn call(
+        &self,
+        expected: Option<HostId>,
+        epoch: u64,
+        request: Request,
+        body: Body,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Reply, CallError>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let call = Call { id, pending: Arc::clone(&self.pending) };
+        let answer = Some(answer);
+        let outgoing = Outgoing { id, expected, epoch, deadline, request, body, answer };
+        let is_queued = self.queue.try_send(outgoing).is_ok();
+        async move {
+            let _call = call;
+            if !is_queued {
+                return Err(CallError::NotSent { why: "the queue to the peer is full".into() });
+            }
+            match tokio::time::timeout_at(deadline, answered).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(CallError::Lost),
+            }
+        }
+    }
+
+    /// Puts a message that has no answer into the queue, or drops it where that is full.
+    pub(super) fn cast(&self, request: Request, body: Body, deadline: Instant) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (expected, epoch, answer) = (None, 0, None);
+        // Gossip repeats itself, so a lost heartbeat needs no word.
+        let _ = self.queue.try_send(Outgoing { id, expected, epoch, deadline, request, body, answer });
+    }
+}
+
+/// The task behind a link.
+struct Dialler {
+    address: SocketAddr,
+    class: Class,
+    local: Arc<dyn LocalNode>,
+    options: PoolOptions,
+    pending: Arc<Pending>,
+}
+
+impl Dialler {
+    async fn run(self, mut waiting: mpsc::Receiver<Outgoing>) {
+        while let Some(first) = waiting.recv().await {
+            match self.dial().await {
+                Ok(connection) => self.serve(connection, first, &mut waiting).await,
+                Err(why) => {
+                    first.fail(&why);
+                    refuse_for_a_while(&mut waiting, &why).await;
+                }
+            }
+        }
+    }
+
+    async fn dial(&self) -> Result<Connection, Arc<str>> {
+        match timeout(self.options.connect_timeout, self.shake_hands()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err("the peer did not answer the dial in time".into()),
+        }
+    }
+
+    async fn shake_hands(&self) -> Result<Connection, Arc<str>> {
+        let broken = |error: &dyn std::fmt::Display| Arc::<str>::from(error.to_string());
+        let stream = TcpStream::connect(self.address).await.map_err(|error| broken(&error))?;
+        stream.set_nodelay(true).map_err(|error| broken(&error))?;
+        let (reader, mut writer) = stream.into_split();
+        let mine = self.local.hello(self.class);
+        write_head(&mut writer, &Head::Hello(mine.clone())).await.map_err(|error| broken(&error))?;
+        let mut frames = frames(reader, self.options.frame_bytes_max);
+        match frames.next().await {
+            Some(Ok(Frame { head: Head::Hello(theirs), .. })) => {
+                check_welcome(&mine, &theirs).map_err(Arc::<str>::from)?;
+                self.local.met(&theirs);
+                Ok(Connection { frames, writer, peer: Arc::new(theirs) })
+            }
+            Some(Ok(Frame { head: Head::Unwelcome(why), .. })) => Err(why.into()),
+            Some(Ok(_)) => Err("the peer speaks another protocol".into()),
+            Some(Err(error)) => Err(broken(&error)),
+            None => Err("the peer closed the connection".into()),
+        }
+    }
+
+    async fn serve(
+        &self,
+        connection: Connection,
+        first: Outgoing,
+        waiting: &mut mpsc::Receiver<Outgoing>,
+    ) {
+        let Connection { frames, writer, peer } = connection;
+        tokio::select! {
+            biased;
+            () = self.read(frames, &peer) => {}
+            () = self.write(writer, &peer, first, waiting) => {}
+        }
+        for (_, caller) in self.pending.with(std::mem::take) {
+            let _ = caller.send(Err(CallError::Lost));
+        }
+    }
+
+    async fn read(&self, mut frames: FramedRead<OwnedReadHalf, FrameDecoder>, peer: &Arc<Hello>) {
+        while let Some(Ok(Frame { head, body })) = frames.next().await {
+            let Head::Answer { id, epoch, answer } = head else { return };
+            if let Some(caller) = self.pending.with(|pending| pending.remove(&id)) {
+                let from = Arc::clone(peer);
+                let _ = caller.send(Ok(Reply { answer, body, epoch, from }));
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        mut writer: OwnedWriteHalf,
+        peer: &Hello,
+        first: Outgoing,
+        waiting: &mut mpsc::Receiver<Outgoing>,
+    ) {
+        let mut batch = vec![first];
+        let mut out = BytesMut::new();
+        loop {
+            for outgoing in batch.drain(..) {
+                self.append(outgoing, peer, &mut out);
+            }
+            if writer.write_all(&out).await.is_err() {
+                return;
+            }
+            out.clear();
+            if out.capacity() > BUFFER_KEPT_BYTES_MAX {
+                out = BytesMut::new();
+            }
+            if waiting.recv_many(&mut batch, WRITE_BATCH_MAX).await == 0 {
+                return;
+            }
+        }
+    }
+
+    fn append(&self, outgoing: Outgoing, peer: &Hello, out: &mut BytesMut) {
+        if outgoing.expected.is_some_and(|host| host != peer.host) {
+            return outgoing.fail(&"another node answers at the peer's address".into());
+        }
+        let wait = outgoing.deadline.saturating_duration_since(self.options.clock.now());
+        if wait.is_zero() {
+            return outgoing.fail(&"the deadline passed in the queue".into());
+        }
+        let Outgoing { id, epoch, request, body, answer, .. } = outgoing;
+        if let Some(answer) = answer {
+            self.pending.with(|pending| pending.insert(id, answer));
+        }
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
+        codec::write(&Head::Request { id, epoch, wait_ms, request }, &body, out);
+    }
+}
+
+/// A connection after the handshake.
+struct Connection {
+    frames: FramedRead<OwnedReadHalf, FrameDecoder>,
+    writer: OwnedWriteHalf,
+    peer: Arc<Hello>,
+}
+
+async fn refuse_for_a_while(waiting: &mut mpsc::Receiver<Outgoing>, why: &Arc<str>) {
+    let refuse = async {
+        while let Some(outgoing) = waiting.recv().await {
+            outgoing.fail(why);
+        }
+    };
+    // Ends by the timeout, or because the pool is gone.
+    let _ = timeout(REDIAL_AFTER, refuse).await;
+}
+
+/// Frames from the reading half of a connection.
+pub(super) fn frames<R: AsyncRead>(reader: R, bytes_max: usize) -> FramedRead<R, FrameDecoder> {
+    FramedRead::new(reader, FrameDecoder { bytes_max })
+}
+
+/// Writes one frame without a body.
+pub(super) async fn write_head(writer: &mut OwnedWriteHalf, head: &Head) -> std::io::Result<()> {
+    let mut out = BytesMut::new();
+    codec::write(head, &Body::new(), &mut out);
+    writer.write_all(&out).await
+}

@@ -1,0 +1,388 @@
+//! What every store engine does: ordered rows in fixed families, changed by atomic batches.
+//!
+//! The law, which `suite` holds every engine to: a batch is on disk whole or not at all, over all
+//! families; a batch committed as [`Durability::Synced`] outlives any crash; readers see whole
+//! batches only; a row that cannot be read is an error, never a row that is not there.
+//!
+//! Callers: everybody reads; only the commit loop and the boot of the identity commit. All calls
+//! block; none waits for another reader.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+/// A fixed part of the store with an order of keys of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Family {
+    /// The rows of all tables, in the order of [`super::keys::RowKey`].
+    Rows,
+    /// Which slices of a partition were written since they were last digested.
+    Marks,
+    /// Which rows a silent replica has missed.
+    Hints,
+    /// What this node promised, accepted and learnt of the cluster's metadata.
+    Register,
+    /// What concerns this node alone: its identity, its leases, the epochs of its peers.
+    Local,
+}
+
+impl Family {
+    /// Every family, in the order of [`Family::index`].
+    pub const ALL: [Self; 5] =
+        [Self::Rows, Self::Marks, Self::Hints, Self::Register, Self::Local];
+
+    /// The name under which the family is kept on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Marks => "marks",
+            Self::Hints => "hints",
+            Self::Register => "register",
+            Self::Local => "local",
+        }
+    }
+
+    /// Where the family stands in [`Family::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Which way a scan walks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// From the first key to the last.
+    Forward,
+    /// From the last key to the first.
+    Reverse,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// The fsync of the log: the batch outlives a power cut.
+    Synced,
+    /// Nothing: the batch outlives this process, but a power cut only after the next sync.
+    Unsynced,
+}
+
+/// Whether the log was found as it was left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recovery {
+    /// Everything that was ever synced is there.
+    Whole,
+    /// Something that was synced may be missing: whoever minted dots here must not go on under
+    /// the same store id.
+    Damaged,
+}
+
+/// A stretch of keys: from `start` up to, but without, `end`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRange {
+    start: Bytes,
+    end: Option<Bytes>,
+}
+
+impl KeyRange {
+    /// All keys.
+    pub fn all() -> Self {
+        Self { start: Bytes::new(), end: None }
+    }
+
+    /// The keys from `start` up to, but without, `end`.
+    pub fn between(start: impl Into<Bytes>, end: impl Into<Bytes>) -> Self {
+        Self { start: start.into(), end: Some(end.into()) }
+    }
+
+    /// The keys from `start` on.
+    pub fn from(start: impl Into<Bytes>) -> Self {
+        Self { start: start.into(), end: None }
+    }
+
+    /// The keys that begin with `prefix`.
+    pub fn prefix(prefix: impl Into<Bytes>) -> Self {
+        let start = prefix.into();
+        let end = first_after_prefix(&start);
+        Self { start, end }
+    }
+
+    /// What is left of the range behind `key`: where the next page of a forward scan begins.
+    #[must_use]
+    pub fn after(&self, key: &[u8]) -> Self {
+        let mut start = Vec::with_capacity(key.len() + 1);
+        start.extend_from_slice(key);
+        start.push(0);
+        Self { start: self.start.clone().max(start.into()), end: self.end.clone() }
+    }
+
+    /// What is left of the range in front of `key`: where the next page of a reverse scan begins.
+    #[must_use]
+    pub fn before(&self, key: &[u8]) -> Self {
+        let end = match &self.end {
+            Some(end) if end.as_ref() <= key => end.clone(),
+            _ => Bytes::copy_from_slice(key),
+        };
+        Self { start: self.start.clone(), end: Some(end) }
+    }
+
+    /// The first key that may be in the range.
+    pub fn start(&self) -> &Bytes {
+        &self.start
+    }
+
+    /// The first key behind the range; none when it has no end.
+    pub fn end(&self) -> Option<&Bytes> {
+        self.end.as_ref()
+    }
+
+    /// Whether `key` lies in the range.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.start.as_ref() <= key && self.end.as_ref().is_none_or(|end| key < end.as_ref())
+    }
+
+    /// Whether no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+}
+
+/// The first key behind all that begin with `prefix`; none for a prefix of nothing but 0xFF.
+fn first_after_prefix(prefix: &[u8]) -> Option<Bytes> {
+    let kept = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix[..=kept].to_vec();
+    end[kept] += 1; // Less than 0xFF by the search above.
+    Some(end.into())
+}
+
+/// Changes that reach the disk together. The last change of a key wins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Batch {
+    families: [BTreeMap<Bytes, Option<Bytes>>; Family::ALL.len()],
+    bytes: usize,
+}
+
+impl Batch {
+    /// Sets the value of `key`.
+    pub fn put(&mut self, family: Family, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.set(family, key.into(), Some(value.into()));
+    }
+
+    /// Takes `key` away; nothing happens if it is not there.
+    pub fn delete(&mut self, family: Family, key: impl Into<Bytes>) {
+        self.set(family, key.into(), None);
+    }
+
+    /// What the batch does to `key`: the value it sets, `Some(None)` where it deletes, or nothing.
+    pub fn get(&self, family: Family, key: &[u8]) -> Option<Option<&Bytes>> {
+        self.families[family.index()].get(key).map(Option::as_ref)
+    }
+
+    /// All changes, by family and key; without a value it is a deletion.
+    pub fn iter(&self) -> impl Iterator<Item = (Family, &Bytes, Option<&Bytes>)> {
+        Family::ALL.into_iter().flat_map(|family| {
+            self.families[family.index()]
+                .iter()
+                .map(move |(key, value)| (family, key, value.as_ref()))
+        })
+    }
+
+    /// How many keys the batch changes.
+    pub fn len(&self) -> usize {
+        self.families.iter().map(BTreeMap::len).sum()
+    }
+
+    /// Whether the batch changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.families.iter().all(BTreeMap::is_empty)
+    }
+
+    /// The bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn set(&mut self, family: Family, key: Bytes, value: Option<Bytes>) {
+        let key_len = key.len();
+        self.bytes += key_len + value.as_ref().map_or(0, Bytes::len);
+        if let Some(old) = self.families[family.index()].insert(key, value) {
+            self.bytes -= key_len + old.map_or(0, |old| old.len());
+        }
+    }
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The disk is (nearly) full; nothing was written.
+    #[error("the disk is full: {free_bytes} bytes are free, {kept_bytes} are kept back")]
+    NoSpace {
+        /// What the disk has left.
+        free_bytes: u64,
+        /// What must stay free after this commit.
+        kept_bytes: u64,
+    },
+    /// Bytes on disk are not those that were written.
+    #[error("the store is damaged: {reason}")]
+    Corrupt {
+        /// What the engine says of it; never holds row data.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("the disk failed: {reason}")]
+    Io {
+        /// How it refused.
+        kind: io::ErrorKind,
+        /// What the engine says of it.
+        reason: String,
+    },
+    /// The log could not be written or synced: nobody can say what of it is on disk, not even
+    /// after a retry that succeeds. The process must stop.
+    #[error("the log could not be synced: {reason}")]
+    SyncFailed {
+        /// What the engine says of it.
+        reason: String,
+    },
+    /// The engine was closed, or its simulated machine has crashed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl EngineError {
+    /// An error of the operating system while `doing` something.
+    pub fn io(error: &io::Error, doing: &str) -> Self {
+        Self::Io { kind: error.kind(), reason: format!("{doing}: {error}") }
+    }
+}
+
+/// What an engine has done since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EngineStats {
+    /// Batches that were committed.
+    pub commits: u64,
+    /// Fsyncs of the log.
+    pub log_syncs: u64,
+    /// Bytes of keys and values that were put into the log.
+    pub log_bytes: u64,
+}
+
+/// How much room the store takes and has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Space {
+    /// Bytes that the store holds, about.
+    pub used_bytes: u64,
+    /// Bytes that its disk has left.
+    pub free_bytes: u64,
+}
+
+/// One row as a scan shows it: it returns whether to go on.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Ordered rows with atomic batches. See the head of this module for the law.
+pub trait Engine: Send + Sync + 'static {
+    /// The value of `key`.
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
+
+    /// Shows the rows of `range` to `visit`, as they were when the scan began, until it breaks.
+    ///
+    /// `visit` must not call the engine: an engine may hold a lock meanwhile.
+    fn scan(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        order: Order,
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), EngineError>;
+
+    /// Makes all changes of `batch` at once.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSpace`]: nothing was written and the store goes on. Any other error: the
+    /// batch may or may not be on disk, and every later commit fails too.
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError>;
+
+    /// Makes everything committed so far outlive a power cut.
+    fn sync(&self) -> Result<(), EngineError>;
+
+    /// The number of changes ever committed: grows with every batch and never goes back, but for
+    /// what a crash took from an unsynced tail or damage from the log.
+    fn sequence(&self) -> u64;
+
+    /// Whether this store was found as it was left.
+    fn recovery(&self) -> Recovery;
+
+    /// Forgets damage that was found at opening: the new store id is on disk.
+    fn settle(&self) -> Result<(), EngineError>;
+
+    /// Whether there is room for ordinary writes: a reserve is kept for those that must not fail
+    /// (deletes, leases, the register) and for compaction.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSpace`] when only the reserve is left.
+    fn room(&self) -> Result<(), EngineError>;
+
+    /// How much room the store takes and has.
+    fn space(&self) -> Result<Space, EngineError>;
+
+    /// What the engine has done since it was opened.
+    fn stats(&self) -> EngineStats;
+
+    /// The first `limit` rows of `range` in `order`.
+    fn rows(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
+        let mut rows = Vec::new();
+        if limit == 0 {
+            return Ok(rows);
+        }
+        self.scan(family, range, order, &mut |key, value| {
+            rows.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+            if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_range_holds_exactly_the_keys_with_the_prefix() {
+        let range = KeyRange::prefix(&b"a\xff"[..]);
+        assert!(range.contains(b"a\xff") && range.contains(b"a\xff\xff\xff"));
+        assert!(!range.contains(b"a\xfe\xff") && !range.contains(b"b"));
+        assert_eq!(KeyRange::prefix(&b"\xff\xff"[..]).end(), None);
+        assert_eq!(KeyRange::prefix(Bytes::new()), KeyRange::all());
+    }
+
+    #[test]
+    fn pages_of_a_range_neither_repeat_nor_skip_a_key() {
+        let range = KeyRange::between(&b"b"[..], &b"d"[..]);
+        let rest = range.after(b"b");
+        assert!(!rest.contains(b"b") && rest.contains(b"b\0") && !rest.contains(b"d"));
+        assert_eq!(range.after(b"a"), range);
+        let front = range.before(b"c");
+        assert!(front.contains(b"b\xff") && !front.contains(b"c"));
+        assert_eq!(range.before(b"e"), range);
+        assert!(range.before(b"b").is_empty());
+    }
+
+    #[test]
+    fn batch_counts_the_bytes_of_what_it_keeps() {
+        let mut batch = Batch::default();
+        batch.put(Family::Rows, &b"key"[..], &b"longer value"[..]);
+        batch.put(Family::Rows, &b"key"[..], &b"v"[..]);
+        batch.delete(Family::Marks, &b"gone"[..]);
+        assert_eq!((batch.len(), batch.bytes()), (2, 4 + 4));
+        assert_eq!(batch.get(Family::Rows, b"key"), Some(Some(&Bytes::from_static(b"v"))));
+        assert_eq!(batch.get(Family::Marks, b"gone"), Some(None));
+        assert_eq!(batch.get(Family::Hints, b"key"), None);
+    }
+}

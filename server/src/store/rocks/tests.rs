@@ -1,0 +1,175 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::suite::{Lab, conformance};
+
+/// A directory with an engine on it; a power cut is a copy of the directory with a shorter log.
+struct RocksLab {
+    home: TempDir,
+    options: RocksOptions,
+    engine: Option<RocksEngine>,
+    synced_bytes: u64,
+}
+
+impl RocksLab {
+    fn log_path(&self) -> PathBuf {
+        newest_log(self.home.path())
+    }
+
+    fn log_bytes(&self) -> u64 {
+        fs::metadata(self.log_path()).unwrap().len()
+    }
+
+    fn set_options(&mut self, options: RocksOptions) {
+        self.options = options;
+        self.reopen();
+    }
+
+    /// Does something to the closed directory and opens it again.
+    fn spoil(&mut self, spoil: impl FnOnce(&Path)) {
+        self.engine = None;
+        spoil(self.home.path());
+        self.reopen();
+    }
+}
+
+impl Lab for RocksLab {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let options = RocksOptions { floor_bytes: 0, reserve_bytes: 0, ..RocksOptions::default() };
+        let engine = Some(RocksEngine::open(home.path(), options.clone()).unwrap());
+        let mut lab = Self { home, options, engine, synced_bytes: 0 };
+        lab.note_sync();
+        lab
+    }
+
+    fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref().expect("open between two steps")
+    }
+
+    fn reopen(&mut self) {
+        self.engine = None;
+        self.engine = Some(RocksEngine::open(self.home.path(), self.options.clone()).unwrap());
+        self.note_sync();
+    }
+
+    fn note_sync(&mut self) {
+        self.synced_bytes = self.log_bytes();
+    }
+
+    fn unsynced_bytes(&self) -> usize {
+        usize::try_from(self.log_bytes() - self.synced_bytes).unwrap()
+    }
+
+    fn crash(&mut self, kept_bytes: usize) {
+        let after = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(self.home.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), after.path().join(entry.file_name())).unwrap();
+        }
+        let log = fs::OpenOptions::new().write(true).open(newest_log(after.path())).unwrap();
+        log.set_len(self.synced_bytes + kept_bytes as u64).unwrap();
+        self.engine = None;
+        self.home = after;
+        self.reopen();
+    }
+
+    fn leave_only_the_reserve(&mut self) {
+        self.set_options(RocksOptions { reserve_bytes: u64::MAX, ..self.options.clone() });
+    }
+
+    fn leave_no_room(&mut self) {
+        self.set_options(RocksOptions { floor_bytes: u64::MAX, ..self.options.clone() });
+    }
+
+    fn spoil_rows(&mut self) {
+        self.engine.as_ref().expect("open").flush().unwrap();
+        self.spoil(|home| {
+            for path in files(home, "sst") {
+                let mut table = fs::read(&path).unwrap();
+                let data = table.len() / 2;
+                table[..data].iter_mut().for_each(|byte| *byte ^= 0x55);
+                fs::write(&path, table).unwrap();
+            }
+        });
+    }
+
+    fn spoil_the_synced_log(&mut self) {
+        self.spoil(|home| {
+            let path = newest_log(home);
+            let mut log = fs::read(&path).unwrap();
+            let middle = log.len() / 2;
+            log[middle] ^= 1;
+            fs::write(&path, log).unwrap();
+        });
+    }
+}
+
+fn files(home: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    found.sort();
+    found
+}
+
+fn newest_log(home: &Path) -> PathBuf {
+    files(home, "log").pop().unwrap()
+}
+
+conformance!(RocksLab);
+
+/// A lab with 50 synced rows in its log.
+fn lab_with_rows() -> RocksLab {
+    let mut lab = RocksLab::new();
+    for number in 0..50 {
+        lab.put(&format!("{number:02}"), "value");
+    }
+    lab
+}
+
+#[test]
+fn log_that_ends_too_early_is_damaged() {
+    let mut lab = lab_with_rows();
+    lab.spoil(|home| {
+        let log = fs::OpenOptions::new().write(true).open(newest_log(home)).unwrap();
+        log.set_len(log.metadata().unwrap().len() - 1).unwrap();
+    });
+    assert_eq!(lab.engine().recovery(), Recovery::Damaged);
+    assert_eq!(lab.rows(Family::Rows).len(), 49);
+}
+
+#[test]
+fn log_that_is_missing_is_damaged() {
+    let mut lab = lab_with_rows();
+    lab.spoil(|home| fs::remove_file(newest_log(home)).unwrap());
+    assert_eq!(lab.engine().recovery(), Recovery::Damaged);
+}
+
+#[test]
+fn rows_behind_a_damaged_record_are_kept() {
+    let mut lab = lab_with_rows();
+    lab.spoil_the_synced_log();
+    let kept = lab.rows(Family::Rows);
+    assert!((30..50).contains(&kept.len()), "{} rows", kept.len());
+    assert!(lab.get("00").is_some() && lab.get("49").is_some());
+}
+
+#[test]
+fn database_whose_manifest_is_damaged_is_an_error() {
+    let lab = lab_with_rows();
+    let home = lab.home.path().to_owned();
+    let RocksLab { home: _kept, engine, .. } = lab;
+    drop(engine);
+    fs::write(home.join("CURRENT"), "MANIFEST-999999\n").unwrap();
+    let refused = RocksEngine::open(&home, RocksOptions::default()).err().unwrap();
+    assert!(matches!(refused, EngineError::Corrupt { .. } | EngineError::Io { .. }), "{refused}");
+}
+
+#[test]
+fn no_log_of_its_own_doings_is_left_in_the_directory() {
+    let lab = lab_with_rows();
+    assert!(!lab.home.path().join("LOG").exists());
+}

@@ -1,0 +1,3 @@
+//! All background work. Foreground requests never wait for it.
+
+pub mod gossip;
