@@ -1,0 +1,112 @@
+//! What UPDATE makes of a row: its base, and the columns it sets.
+//!
+//! The base is the living version that the writer's context covers. Where it covers several, the
+//! columns that the statement does not set must have the same value in all of them; of different
+//! expiries the latest counts, so that nothing goes before its time. Where it covers none, the
+//! base is the newest living version there is, and the write becomes its sibling; without one, an
+//! empty row.
+//!
+//! Callers: [`stamp`](super::stamp()). Pure.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+use types::collection;
+
+use super::columns::ColumnsWriter;
+use super::{Column, ColumnChange, Columns, Expiry, Siblings, StampError, Version, Write};
+
+/// The marker and the columns of the new version.
+pub(super) fn update(
+    row: &Siblings,
+    changes: &BTreeMap<u32, ColumnChange>,
+    write: &Write,
+) -> Result<(Option<Expiry>, Columns), StampError> {
+    let bases = bases(row, write);
+    let marker = bases.iter().filter_map(|base| base.marker).max();
+    let columns = match bases.as_slice() {
+        [] => Vec::new(),
+        [base] => base.columns.living(write.now).collect(),
+        _ => agreed(&bases, changes, write.now)?,
+    };
+    Ok((marker, changed(columns, changes)?))
+}
+
+/// The versions that the statement starts from.
+fn bases<'a>(row: &'a Siblings, write: &Write) -> SmallVec<[&'a Version; 4]> {
+    let living = || row.living(write.now);
+    let covered = living().filter(|version| write.context.covers(version.dot));
+    let covered: SmallVec<[&Version; 4]> = covered.collect();
+    if covered.is_empty() { living().take(1).collect() } else { covered }
+}
+
+/// The columns of several bases, those left out that the statement sets anew.
+fn agreed<'a>(
+    bases: &[&'a Version],
+    changes: &BTreeMap<u32, ColumnChange>,
+    now: i64,
+) -> Result<Vec<Column<'a>>, StampError> {
+    let is_kept = |id| changes.get(&id).is_none_or(ColumnChange::needs_base);
+    let mut found = BTreeMap::<u32, SmallVec<[Column<'a>; 4]>>::new();
+    for base in bases {
+        for column in base.columns.living(now).filter(|column| is_kept(column.id)) {
+            found.entry(column.id).or_default().push(column);
+        }
+    }
+    let differs = |columns: &[Column<'_>]| {
+        columns.len() < bases.len() || columns.iter().any(|c| c.value != columns[0].value)
+    };
+    let columns: Vec<u32> =
+        found.iter().filter(|(_, same)| differs(same)).map(|(&id, _)| id).collect();
+    if !columns.is_empty() {
+        return Err(StampError::BasesDiffer { columns });
+    }
+    Ok(found.into_values().filter_map(|same| same.into_iter().max_by_key(|c| c.expiry)).collect())
+}
+
+/// The base's columns with the changes carried out; both ascend by id.
+fn changed(
+    base: Vec<Column<'_>>,
+    changes: &BTreeMap<u32, ColumnChange>,
+) -> Result<Columns, StampError> {
+    let mut writer = ColumnsWriter::default();
+    let mut base = base.into_iter().peekable();
+    for (&id, change) in changes {
+        while let Some(column) = base.next_if(|column| column.id < id) {
+            writer.push(column);
+        }
+        let before = base.next_if(|column| column.id == id);
+        put_changed(&mut writer, id, before, change)?;
+    }
+    base.for_each(|column| writer.push(column));
+    Ok(writer.finish())
+}
+
+fn put_changed(
+    writer: &mut ColumnsWriter,
+    id: u32,
+    before: Option<Column<'_>>,
+    change: &ColumnChange,
+) -> Result<(), StampError> {
+    let set = before.map(|column| column.value);
+    let refused = |source| StampError::Set { column: id, source };
+    let (value, expiry) = match change {
+        ColumnChange::Clear => return Ok(()),
+        ColumnChange::Set { value, expiry } => {
+            writer.push(Column { id, value, expiry: *expiry });
+            return Ok(());
+        }
+        ColumnChange::SetAdd { elements, of, expiry } => {
+            let longest = before.map_or(*expiry, |column| column.expiry.max(*expiry));
+            (collection::union(of, set, Some(elements)).map_err(refused)?, longest)
+        }
+        ColumnChange::SetRemove { elements, of } => {
+            let own = before.map_or(Expiry::Never, |column| column.expiry);
+            (collection::difference(of, set, Some(elements)).map_err(refused)?, own)
+        }
+    };
+    if let Some(value) = value {
+        writer.push(Column { id, value: &value, expiry });
+    }
+    Ok(())
+}
