@@ -7,6 +7,7 @@
 use std::any::Any;
 
 use crate::store::commit::{CommitError, CommitHandle, Mutation, View};
+use crate::store::identity::Standing;
 
 /// A mutation of any kind.
 pub struct AnyMutation(Box<dyn Erased>);
@@ -61,6 +62,16 @@ impl Commits {
     /// The way to the loop behind `handle`.
     pub fn new(handle: CommitHandle<AnyMutation>) -> Self {
         Self(handle)
+    }
+
+    /// Whose store it is, now.
+    pub fn standing(&self) -> Standing {
+        self.0.standing()
+    }
+
+    /// The handle itself: for its counters, and for what concerns the identity of the store.
+    pub fn handle(&self) -> &CommitHandle<AnyMutation> {
+        &self.0
     }
 
     /// Hands a mutation in and waits until it is durable. Dropping the future does not take it

@@ -6,40 +6,68 @@
 //! fetch   a row or a stretch of a partition, read inline from committed rows
 //! ```
 //!
-//! Repair, handoff and bootstrap have no private door: they arrive at [`Replica::apply`] like any
-//! write.
+//! Law: a merged row or a dot leaves this node only after its fsync; a row that cannot be read is a
+//! failure, never a row that is not there. Repair, handoff and bootstrap have no private door: they
+//! arrive at [`Replica::apply`] like any write.
 
-// The coordinator (server/src/coord/drive.rs) calls these, and whoever fills this module keeps to it:
-//   Replica::new(engine: Arc<dyn Engine>, commits: crate::commits::Commits) -> Replica
-//   async fn stamp(&self, key: RowKey, write: Write) -> Result<Stamped, StampFailure>
-//   async fn apply(&self, key: RowKey, row: Bytes /* Siblings::encode() */) -> Result<(), ApplyFailure>
-//   fn fetch(&self, key: &RowKey) -> Result<Option<Siblings>, FetchFailure>
-//   fn fetch_range(&self, range: &KeyRange, order: Order, rows_max: u32) -> Result<ReplicaPage, FetchFailure>
-//     (at least one row if there is any; bounded in bytes too: then has_more)
-// Mutations are plain structs that implement store::commit::Mutation and go through
-// commits::Commits::submit, which every other part shares.
+mod apply;
+mod fetch;
+mod stamp;
 
-use bytes::Bytes;
-use repair::version::{Siblings, StampError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why the store did not stamp.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StampFailure {
-    /// The row refuses the statement, or the replica must learn more first.
-    Row(StampError),
-    /// Too many writes are waiting.
-    Overloaded,
-    /// The disk is nearly full.
-    NoSpace,
-    /// The store failed; whether the write is logged is unknown.
-    Store,
+pub use apply::{Apply, ApplyFailure};
+pub use fetch::{FetchFailure, ReplicaPage};
+pub use stamp::{Stamp, StampFailure};
+
+use crate::commits::Commits;
+use crate::store::engine::Engine;
+
+/// This node's copies.
+pub struct Replica {
+    engine: Arc<dyn Engine>,
+    commits: Commits,
+    counters: Arc<ReplicaCounters>,
 }
 
-/// What one replica has in a stretch of a partition, in the order of the read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReplicaPage {
-    /// Keys and rows.
-    pub rows: Vec<(Bytes, Siblings)>,
-    /// Whether there may be more behind the last.
-    pub has_more: bool,
+/// What should not happen, counted.
+#[derive(Debug, Default)]
+pub struct ReplicaCounters {
+    /// Dots that came twice with different contents; both are kept.
+    pub duplicate_dots: AtomicU64,
+    /// Times that a stored row could not be read.
+    pub damaged_rows: AtomicU64,
+    /// Rows whose vector has more actors than it should.
+    pub long_vectors: AtomicU64,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Replica {
+    /// The copies in `engine`, which change by way of `commits` only.
+    pub fn new(engine: Arc<dyn Engine>, commits: Commits) -> Self {
+        Self { engine, commits, counters: Arc::default() }
+    }
+
+    /// What should not happen, counted.
+    pub fn counters(&self) -> &Arc<ReplicaCounters> {
+        &self.counters
+    }
+}
+
+impl ReplicaCounters {
+    fn count(counter: &AtomicU64, by: usize) {
+        counter.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
+    /// Counts and logs a stored row that cannot be read.
+    fn note_damage(&self, key: &[u8], error: &dyn std::fmt::Display) {
+        Self::count(&self.damaged_rows, 1);
+        tracing::error!(key_len = key.len(), %error, "a stored row cannot be read: not served");
+    }
 }

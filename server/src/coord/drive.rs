@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use types::Consistency;
 
 use super::error::{ReadError, WriteError};
-use super::page::{MergedPage, ReplicaPage, merge_pages};
+use super::page::{MergedPage, merge_pages};
 use super::read::{ReadOp, ReadStep};
 use super::write::{WriteOp, WriteStep, WriteSteps, Written};
 use crate::clock::{Clock, Random};
@@ -22,7 +22,7 @@ use crate::cluster::Cluster;
 use crate::metadata::{Snapshot, Table};
 use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request, RowList, Target};
 use crate::register::Keeper;
-use crate::replica::{Replica, StampFailure};
+use crate::replica::{Replica, ReplicaPage, StampFailure};
 use crate::store::engine::{KeyRange, Order};
 use crate::store::keys::RowKey;
 
@@ -181,7 +181,7 @@ impl Coordinator {
             Err(unavailable) => Err(unavailable.into()),
         };
         let outcome = outcome.map(|written| Outcome {
-            row: written.row.encode(),
+            row: written.row.encode().into(),
             replaced: written.replaced,
             has_equal_sibling: written.has_equal_sibling,
             is_crowded: written.is_crowded,
@@ -266,7 +266,8 @@ impl Coordinator {
         tally.check_alive(|host| alive.contains(&host))?;
         let replicas: Hosts = placement.replicas(partition).into();
         let mut near: Hosts = replicas.iter().copied().filter(|host| alive.contains(host)).collect();
-        near.rotate_left(self.random.below(near.len()));
+        let turn = self.random.below(near.len());
+        near.rotate_left(turn);
         near.sort_by_key(|host| (*host != me, datacenter(*host) != datacenter(me)));
         Ok(Place { snapshot: Arc::clone(&snapshot), replicas, alive: near, tally })
     }
@@ -281,6 +282,7 @@ impl Coordinator {
             WriteOp::place(self.cluster.me(), &place.replicas, place.tally.clone(), write.reads_first);
         let mut client_write = write.write.clone();
         let mut written = None;
+        let mut encoded: Option<Bytes> = None;
         let mut sends = FuturesUnordered::new();
         loop {
             let mut next = WriteSteps::new();
@@ -307,8 +309,10 @@ impl Coordinator {
                         }
                     }
                     WriteStep::Send { to } => {
-                        let stamped = written.as_ref().expect("only a stamped row is sent");
-                        sends.push(self.send_row(place, to, &write.key, stamped, deadline));
+                        let stamped: &Written =
+                            written.as_ref().expect("only a stamped row is sent");
+                        let row = encoded.get_or_insert_with(|| stamped.row.encode().into());
+                        sends.push(self.send_row(place, to, &write.key, row.clone(), deadline));
                     }
                     WriteStep::Answer(outcome) => {
                         return outcome.map(|()| written.expect("only a stamped write succeeds"));
@@ -359,7 +363,7 @@ impl Coordinator {
         let at_least = Some(context.clone());
         let read = RowRead { table, key, level: Consistency::One, at_least };
         match self.read_row(read).await {
-            Ok(row) => self.replica.apply(write.key.clone(), row.encode()).await.is_ok(),
+            Ok(row) => self.replica.apply(write.key.clone(), row.encode().into()).await.is_ok(),
             Err(_) => false,
         }
     }
@@ -369,13 +373,13 @@ impl Coordinator {
         place: &Place,
         to: HostId,
         key: &RowKey,
-        written: &Written,
+        row: Bytes,
         deadline: Instant,
     ) -> impl Future<Output = (HostId, bool)> + Send + use<> {
         let key = key.as_bytes().clone();
         let request =
             Request::Apply { key_len: len(&key), made_us: self.clock.wall_us() };
-        let body = Body::from_iter([key, written.row.encode()]);
+        let body = Body::from_iter([key, row]);
         let reply = self.call(place, to, request, body, deadline);
         async move { (to, reply.await.is_ok_and(|reply| reply.answer == Answer::Applied)) }
     }
@@ -395,7 +399,7 @@ impl Coordinator {
         let row = match self.call(place, of, Request::ReadRow, body, deadline).await {
             Ok(Reply { answer: Answer::Row, body, .. }) if body.is_empty() => Ok(None),
             Ok(Reply { answer: Answer::Row, body, .. }) => {
-                Siblings::decode(body).map(Some).map_err(|_| ())
+                Siblings::decode(&body).map(Some).map_err(|_| ())
             }
             _ => Err(()),
         };
@@ -490,7 +494,7 @@ fn read_outcome(body: &[u8], tally: &Tally) -> Result<Written, WriteError> {
     let outcome: Result<Outcome, WriteError> =
         postcard::from_bytes(body).map_err(|_| WriteError::timeout(tally))?;
     let outcome = outcome?;
-    let row = Siblings::decode(outcome.row).map_err(|_| WriteError::timeout(tally))?;
+    let row = Siblings::decode(&outcome.row).map_err(|_| WriteError::timeout(tally))?;
     Ok(Written {
         row,
         replaced: outcome.replaced,
@@ -500,7 +504,7 @@ fn read_outcome(body: &[u8], tally: &Tally) -> Result<Written, WriteError> {
 }
 
 fn decode_page(rows: Vec<(Bytes, Bytes)>, has_more: bool) -> Result<ReplicaPage, ()> {
-    let decode = |(key, row)| Siblings::decode(row).map(|row| (key, row)).map_err(|_| ());
+    let decode = |(key, row)| Siblings::decode(&row).map(|row| (key, row)).map_err(|_| ());
     let rows = rows.into_iter().map(decode).collect::<Result<_, _>>()?;
     Ok(ReplicaPage { rows, has_more })
 }

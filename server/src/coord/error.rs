@@ -38,7 +38,14 @@ pub enum WriteError {
     /// The stamping node's disk is nearly full. Nothing was written.
     #[error("disk nearly full on the node that would stamp the write")]
     NoSpace,
-    /// The stamping node cannot read its copy of the row, or its store failed.
+    /// The stamping node has not heard yet which epochs of its store others saw. Nothing was
+    /// written.
+    #[error("the node that would stamp the write has just started: no peer has confirmed it yet")]
+    Unconfirmed,
+    /// The stamping node cannot read its copy of the row. Nothing was written.
+    #[error("the row is damaged on the node that would stamp the write")]
+    Damaged,
+    /// The stamping node's store failed. The write may live on.
     #[error("the store of the node that would stamp the write failed")]
     Store,
 }

@@ -111,8 +111,10 @@ impl WriteOp {
                 Some(refused) => WriteError::Invalid(refused),
                 None => return self.give_up(),
             },
+            StampFailure::Epoch(_) => WriteError::Unconfirmed,
             StampFailure::Overloaded => WriteError::Overloaded,
             StampFailure::NoSpace => WriteError::NoSpace,
+            StampFailure::Damaged => WriteError::Damaged,
             StampFailure::Store => WriteError::Store,
         };
         self.answer(Err(error))

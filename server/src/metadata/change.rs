@@ -261,7 +261,8 @@ fn claim(next: &ClusterMetadata) -> Vec<HostId> {
     let nodes: Vec<Node> = next.members.iter().map(Member::node).collect();
     let mut current: Vec<Option<HostId>> = next.owners.iter().copied().map(Some).collect();
     current.resize(next.partitions as usize, None);
-    ring::claim(&nodes, &current, next.claim_spread as usize)
+    let claimed = ring::claim(&nodes, &current, next.claim_spread as usize);
+    claimed.expect("a cluster has members, each once, and partitions")
 }
 
 fn create_keyspace(

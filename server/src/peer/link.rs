@@ -24,7 +24,6 @@ use tokio_util::codec::FramedRead;
 use super::codec::{self, Frame, FrameDecoder};
 use super::message::{Answer, Body, Class, Head, Hello, Request};
 use super::pool::{LocalNode, PoolOptions, check_welcome};
-use crate::clock::Clock;
 
 /// How many requests one write to the socket takes at most.
 const WRITE_BATCH_MAX: usize = 256;

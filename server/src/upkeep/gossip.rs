@@ -147,8 +147,10 @@ impl Watcher {
             self.note_epoch(node.gossip_advertise_addr, state);
         }
         self.silent.retain(|host, _| !heard.contains(host));
-        for host in self.cluster.alive().difference(&heard) {
-            if let Some(address) = self.address_of(*host) {
+        for host in self.cluster.alive().iter() {
+            if !heard.contains(host)
+                && let Some(address) = self.address_of(*host)
+            {
                 self.silent.insert(*host, address);
                 heard.insert(*host);
             }

@@ -1,0 +1,14 @@
+//! One node: the only file that knows all parts, and how they hang together.
+//!
+//! ```text
+//! store <- replica <- coord <- front <- drivers
+//!            ^          |
+//!            +-- handler <- peer <- other nodes
+//! upkeep: gossip (a thread of its own), membership, proposals     admin: reads all
+//! ```
+
+mod handler;
+mod introduction;
+
+
+

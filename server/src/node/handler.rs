@@ -1,0 +1,156 @@
+//! What other nodes ask, carried out.
+//!
+//! A request of a newer epoch is carried out only after this node has fetched that epoch from the
+//! sender: an unknown table is never treated as an empty one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use repair::version::SiblingLimits;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::coord::Coordinator;
+use crate::metadata::{Table, TableId};
+use crate::peer::{Answer, Body, Handler, Hello, Received, Refusal, Request, RowList};
+use crate::register::{Keeper, Proposals};
+use crate::replica::{ApplyFailure, Replica};
+use crate::store::engine::{Engine, KeyRange, Order};
+use crate::store::keys::RowKey;
+use crate::store::peer_epochs::peer_epoch;
+use crate::upkeep::gossip::Heartbeat;
+
+/// Carries out requests of other nodes.
+pub(crate) struct PeerHandler {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) proposals: Arc<Proposals>,
+    pub(crate) coordinator: Arc<Coordinator>,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) heartbeats: mpsc::Sender<Heartbeat>,
+    pub(crate) limits: SiblingLimits,
+    /// A row that was made longer ago than this is refused.
+    pub(crate) age_max: Duration,
+}
+
+impl Handler for PeerHandler {
+    async fn handle(&self, from: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
+        if received.request == Request::Gossip {
+            // A full inbox drops heartbeats; the next ones say the same.
+            let _ = self.heartbeats.try_send((from.internode, received.body));
+            return None;
+        }
+        if received.epoch > self.cluster.epoch() && received.request != Request::Register {
+            let deadline = self.clock.now() + Duration::from_millis(received.wait_ms.into());
+            self.keeper.catch_up(from.internode, received.epoch, deadline).await;
+        }
+        Some(match self.carry_out(received).await {
+            Ok((answer, body)) => (answer, body),
+            Err(refusal) => (Answer::Refused(refusal), Body::new()),
+        })
+    }
+
+    fn epoch(&self) -> u64 {
+        self.cluster.epoch()
+    }
+}
+
+type Outcome = Result<(Answer, Body), Refusal>;
+
+impl PeerHandler {
+    async fn carry_out(&self, received: Received) -> Outcome {
+        let wait = Duration::from_millis(received.wait_ms.into());
+        match received.request {
+            Request::Ping | Request::Gossip => Ok((Answer::Pong, Body::new())),
+            Request::Metadata => {
+                let value = self.cluster.snapshot().map(|snapshot| snapshot.value.encode());
+                Ok((Answer::Metadata, value.into_iter().collect()))
+            }
+            Request::Register => self.vote(received.body).await,
+            Request::Propose => {
+                let outcome = self.proposals.propose_forwarded(&received.body, wait).await;
+                Ok((Answer::Proposed, Body::from_iter([outcome.ok_or(Refusal::Damaged)?])))
+            }
+            Request::HighestEpoch { store } => {
+                let epoch = peer_epoch(self.engine.as_ref(), store);
+                let epoch = epoch.map_err(|_| Refusal::StoreFailed)?.unwrap_or(0);
+                Ok((Answer::HighestEpoch { epoch }, Body::new()))
+            }
+            Request::Write { key_len, level } => {
+                let (key, write) = received.split_body(key_len).ok_or(Refusal::Damaged)?;
+                let (key, table) = self.row(key)?;
+                let limits = self.limits;
+                let written =
+                    self.coordinator.write_forwarded(table, key, &write, level, wait, limits);
+                Ok((Answer::Written, Body::from_iter([written.await?])))
+            }
+            Request::Apply { key_len, made_us } => {
+                let (key, row) = received.split_body(key_len).ok_or(Refusal::Damaged)?;
+                self.apply(key, row, made_us).await
+            }
+            Request::ReadRow => {
+                let (key, _) = self.row(received.body)?;
+                let row = self.replica.fetch(&key).map_err(|_| Refusal::StoreFailed)?;
+                Ok((Answer::Row, row.iter().map(|row| Bytes::from(row.encode())).collect()))
+            }
+            Request::ReadRange { start_len, rows_max, is_reverse } => {
+                let (start, end) = received.split_body(start_len).ok_or(Refusal::Damaged)?;
+                let order = if is_reverse { Order::Reverse } else { Order::Forward };
+                self.read_range(start, end, order, rows_max)
+            }
+        }
+    }
+
+    async fn vote(&self, request: Bytes) -> Outcome {
+        let answer = self.proposals.vote(request).await.ok_or(Refusal::StoreFailed)?;
+        let answer = postcard::to_stdvec(&answer).expect("an answer in memory can be written");
+        Ok((Answer::Register, Body::from_iter([Bytes::from(answer)])))
+    }
+
+    async fn apply(&self, key: Bytes, row: Bytes, made_us: i64) -> Outcome {
+        let age_us = self.clock.wall_us().saturating_sub(made_us);
+        if i128::from(age_us) > self.age_max.as_micros().cast_signed() {
+            return Err(Refusal::Stale { age_us });
+        }
+        let (key, _) = self.row(key)?;
+        match self.replica.apply(key, row).await {
+            Ok(()) => Ok((Answer::Applied, Body::new())),
+            Err(failure) => Err(refusal(&failure)),
+        }
+    }
+
+    fn read_range(&self, start: Bytes, end: Bytes, order: Order, rows_max: u32) -> Outcome {
+        self.row(start.clone())?;
+        let range = KeyRange::between(start, end);
+        let page = self.replica.fetch_range(&range, order, rows_max);
+        let page = page.map_err(|_| Refusal::StoreFailed)?;
+        let mut rows = RowList::default();
+        for (key, row) in &page.rows {
+            rows.push(key, &row.encode());
+        }
+        Ok((Answer::Rows { more: page.has_more }, Body::from_iter([rows.into_body()])))
+    }
+
+    /// The row of a key, if the table's life that the key names is the living one.
+    fn row(&self, key: Bytes) -> Result<(RowKey, Arc<Table>), Refusal> {
+        let key = RowKey::read(key).map_err(|_| Refusal::Damaged)?;
+        let life = key.life();
+        let unknown = Refusal::UnknownTable { table: life.table };
+        let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
+        let table = snapshot.table_by_id(TableId(life.table)).ok_or(unknown.clone())?;
+        if table.epoch == life.epoch { Ok((key, Arc::clone(table))) } else { Err(unknown) }
+    }
+}
+
+fn refusal(failure: &ApplyFailure) -> Refusal {
+    match failure {
+        ApplyFailure::Damaged => Refusal::Damaged,
+        ApplyFailure::Overloaded => Refusal::Overloaded,
+        ApplyFailure::NoSpace => Refusal::NoSpace,
+        ApplyFailure::Store => Refusal::StoreFailed,
+    }
+}

@@ -1,0 +1,389 @@
+//! Proposing: one change after the other, until the register has chosen a value with it.
+//!
+//! A node's changes wait in one queue, so that they do not outbid each other. Most go to the lowest
+//! live acceptor, which proposes for the whole cluster; a node proposes itself when that one is
+//! silent. That saves rounds and is never needed for safety: a change keeps its name wherever it
+//! is proposed, and the value remembers the names.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use ring::StoreId;
+use ring::register::{
+    Answer as RegisterAnswer, ChangeId, Pace, ProposeError, Proposer, Request as RegisterRequest,
+    SeedList, Step, Stores, Terms,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::acceptor::Vote;
+use super::keeper::Keeper;
+use crate::clock::{Clock, Random};
+use crate::cluster::Cluster;
+use crate::commits::Commits;
+use crate::metadata::{Change, ChangeError, ClusterMetadata, Declined, Founding, Member};
+use crate::peer::{Answer, Body, Class, Pool, Request, Target};
+
+/// How many changes may wait on one node.
+const QUEUE_MAX: usize = 256;
+
+/// How long the lowest live acceptor has before a node proposes itself.
+const FORWARD_WAIT: Duration = Duration::from_secs(3);
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proposed {
+    /// The metadata contain it since this epoch, or an earlier one.
+    Chosen {
+        /// The epoch of the chosen value.
+        epoch: u64,
+    },
+    /// Everything was as the change wants it.
+    Nothing,
+}
+
+/// Why a change was not made, as far as this node knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum ProposeFailure {
+    /// The current metadata refuse it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] ChangeError),
+    /// Too few of the nodes that agree on the metadata answered.
+    #[error("{why}; rows are served all the same")]
+    NoAgreement {
+        /// Who was silent.
+        why: String,
+        /// Whether the change may be made yet.
+        may_have_applied: bool,
+    },
+    /// This node is in no cluster yet.
+    #[error("the cluster is not formed yet")]
+    NotFormed,
+    /// Too many changes are waiting on this node.
+    #[error("too many changes of the schema or the members are waiting")]
+    Overloaded,
+}
+
+impl From<ProposeError> for ProposeFailure {
+    fn from(error: ProposeError) -> Self {
+        let may_have_applied = error.may_have_applied();
+        Self::NoAgreement { why: error.to_string(), may_have_applied }
+    }
+}
+
+/// A change on its way: its name stays with it wherever it is proposed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Named {
+    id: ChangeId,
+    change: Change,
+}
+
+struct Waiting {
+    named: Named,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<Proposed, ProposeFailure>>,
+}
+
+/// Where changes are handed in, and the parts that proposing needs.
+#[derive(Debug)]
+pub struct Proposals {
+    cluster: Arc<Cluster>,
+    keeper: Arc<Keeper>,
+    commits: Commits,
+    pool: Arc<Pool>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    seeds: SeedList,
+    counter: AtomicU64,
+    queue: mpsc::Sender<Waiting>,
+}
+
+/// The changes that wait on this node, for the worker.
+pub struct ProposalQueue(mpsc::Receiver<Waiting>);
+
+impl Proposals {
+    /// The way to the register, and the queue that [`Proposals::work`] empties.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        keeper: Arc<Keeper>,
+        commits: Commits,
+        pool: Arc<Pool>,
+        clock: Arc<dyn Clock>,
+        random: Random,
+        seeds: SeedList,
+    ) -> (Self, ProposalQueue) {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let counter = AtomicU64::new(0);
+        let this = Self { cluster, keeper, commits, pool, clock, random, seeds, counter, queue };
+        (this, ProposalQueue(waiting))
+    }
+
+    /// The seeds of this node's configuration.
+    pub fn seeds(&self) -> &SeedList {
+        &self.seeds
+    }
+
+    /// Makes a change of the metadata, and waits until it is chosen and installed here.
+    ///
+    /// # Errors
+    /// [`ProposeFailure`].
+    pub async fn propose(
+        &self,
+        change: Change,
+        deadline: Instant,
+    ) -> Result<Proposed, ProposeFailure> {
+        let named = Named { id: ChangeId(self.random.next_u128()), change };
+        if let Some(outcome) = self.forward(&named, deadline).await {
+            return outcome;
+        }
+        self.propose_here(named, deadline).await
+    }
+
+    /// Proposes a change that another node forwarded; the answer is for [`Answer::Proposed`].
+    pub async fn propose_forwarded(&self, body: &[u8], wait: Duration) -> Option<Bytes> {
+        let named: Named = postcard::from_bytes(body).ok()?;
+        let outcome = self.propose_here(named, self.clock.now() + wait).await;
+        Some(postcard::to_stdvec(&outcome).expect("an outcome in memory can be written").into())
+    }
+
+    /// Empties the queue until it is closed: one proposal at a time.
+    pub async fn work(&self, mut queue: ProposalQueue) {
+        while let Some(Waiting { named, deadline, answer }) = queue.0.recv().await {
+            let outcome = self.run(named, deadline).await;
+            // Whoever asked may have gone.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Forms a cluster with the stores that answered at the seeds' addresses, all of them.
+    ///
+    /// # Errors
+    /// [`ProposeFailure::NoAgreement`], after which the caller looks around and tries again.
+    pub async fn form(
+        &self,
+        stores: &BTreeMap<StoreId, SocketAddr>,
+        founding: &Founding,
+        deadline: Instant,
+    ) -> Result<(), ProposeFailure> {
+        let named = Stores::new(stores.keys().copied()).map_err(|error| {
+            ProposeFailure::NoAgreement { why: error.to_string(), may_have_applied: false }
+        })?;
+        let (proposer, steps) = Proposer::form(self.seeds.clone(), named, self.terms());
+        let make = |_: Option<ClusterMetadata>, acceptors| match acceptors {
+            Some(acceptors) => Ok(founding.value(acceptors)),
+            None => Err(Declined::Nothing),
+        };
+        self.drive(proposer, steps, stores, make, deadline).await.map(|_| ())
+    }
+
+    async fn propose_here(
+        &self,
+        named: Named,
+        deadline: Instant,
+    ) -> Result<Proposed, ProposeFailure> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { named, deadline, answer };
+        self.queue.try_send(waiting).map_err(|_| ProposeFailure::Overloaded)?;
+        answered.await.unwrap_or(Err(ProposeFailure::Overloaded))
+    }
+
+    /// Lets the lowest live acceptor propose; none where this node is it, or it is silent.
+    async fn forward(
+        &self,
+        named: &Named,
+        deadline: Instant,
+    ) -> Option<Result<Proposed, ProposeFailure>> {
+        let to = self.lowest_acceptor()?;
+        let body = postcard::to_stdvec(named).expect("a change in memory can be written");
+        let deadline = deadline.min(self.clock.now() + FORWARD_WAIT);
+        let target = Target { address: to.internode, host: Some(to.host) };
+        let body = Body::from_iter([Bytes::from(body)]);
+        let epoch = self.cluster.epoch();
+        let call = self.pool.call(target, Class::Control, epoch, Request::Propose, body, deadline);
+        let reply = call.await.ok().filter(|reply| reply.answer == Answer::Proposed)?;
+        let outcome: Result<Proposed, ProposeFailure> = postcard::from_bytes(&reply.body).ok()?;
+        match outcome {
+            Ok(Proposed::Chosen { epoch }) => {
+                let is_here = self.keeper.catch_up(to.internode, epoch, deadline).await;
+                is_here.then_some(outcome)
+            }
+            Err(ProposeFailure::NoAgreement { .. } | ProposeFailure::Overloaded) => None,
+            Ok(Proposed::Nothing) | Err(_) => Some(outcome),
+        }
+    }
+
+    fn lowest_acceptor(&self) -> Option<Member> {
+        let snapshot = self.cluster.snapshot()?;
+        let alive = self.cluster.alive();
+        let acceptors = snapshot.value.acceptors.now().as_slice();
+        let is_live = |member: &&Member| alive.contains(&member.host);
+        let member_of = |store: &StoreId| {
+            snapshot.value.members.iter().find(|member| member.store == *store)
+        };
+        let lowest = acceptors.iter().filter_map(member_of).find(is_live)?;
+        (lowest.host != self.cluster.me()).then(|| lowest.clone())
+    }
+
+    async fn run(&self, named: Named, deadline: Instant) -> Result<Proposed, ProposeFailure> {
+        let snapshot = self.cluster.snapshot().ok_or(ProposeFailure::NotFormed)?;
+        let Named { id, change } = named;
+        let known = snapshot.value.clone();
+        let (proposer, steps) = Proposer::change(known, id, self.terms());
+        let make = |current: Option<ClusterMetadata>, _| match current {
+            Some(current) => change.apply(&current, id),
+            None => Err(Declined::Nothing),
+        };
+        self.drive(proposer, steps, &BTreeMap::new(), make, deadline).await
+    }
+
+    fn terms(&self) -> Terms {
+        let standing = self.commits.standing();
+        Terms {
+            proposer: standing.store,
+            seed: self.random.next_u64(),
+            counter: self.counter.load(Ordering::Relaxed),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Runs one proposal to its end. `addresses`: where to find stores that belong to no member.
+    async fn drive(
+        &self,
+        mut proposer: Proposer<ClusterMetadata>,
+        mut steps: Vec<Step<ClusterMetadata>>,
+        addresses: &BTreeMap<StoreId, SocketAddr>,
+        make: impl Fn(
+            Option<ClusterMetadata>,
+            Option<ring::register::Acceptors>,
+        ) -> Result<ClusterMetadata, Declined>,
+        deadline: Instant,
+    ) -> Result<Proposed, ProposeFailure> {
+        let mut calls = FuturesUnordered::new();
+        let mut wake = (deadline, None);
+        loop {
+            let mut next = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Send { to, request } => {
+                        calls.push(self.ask(to, addresses.get(&to).copied(), request, deadline));
+                    }
+                    Step::Change { current, acceptors } => {
+                        next.extend(proposer.on_changed(make(current, acceptors)));
+                    }
+                    Step::Wake { after, ticket } => {
+                        wake = (deadline.min(self.clock.now() + after), Some(ticket));
+                    }
+                    Step::Learned { value } => self.learn(value).await?,
+                    Step::Chosen { value } => {
+                        let epoch = value.epoch;
+                        self.learn(value).await?;
+                        self.counter.fetch_max(proposer.counter(), Ordering::Relaxed);
+                        self.spread();
+                        return Ok(Proposed::Chosen { epoch });
+                    }
+                    Step::Rejected { reject: Declined::Nothing } => return Ok(Proposed::Nothing),
+                    Step::Rejected { reject: Declined::Refused(error) } => return Err(error.into()),
+                    Step::Failed { error } => return Err(error.into()),
+                }
+            }
+            steps = if next.is_empty() {
+                match timeout_at(wake.0, next_answer(&mut calls)).await {
+                    Ok(answer) => proposer.on_answer(answer),
+                    Err(_) => match wake.1.take() {
+                        Some(ticket) if self.clock.now() < deadline => proposer.on_wake(ticket),
+                        _ => proposer.give_up(),
+                    },
+                }
+            } else {
+                next
+            };
+        }
+    }
+
+    /// Greets every live member with the new epoch, so that none waits for the next heartbeat to
+    /// fetch it. Gossip reaches those whom a greeting does not.
+    fn spread(&self) {
+        let Some(snapshot) = self.cluster.snapshot() else { return };
+        let (alive, me) = (self.cluster.alive(), self.cluster.me());
+        let others = snapshot.value.members.iter().filter(|member| member.host != me);
+        for member in others.filter(|member| alive.contains(&member.host)) {
+            let target = Target { address: member.internode, host: Some(member.host) };
+            let deadline = self.clock.now() + FORWARD_WAIT;
+            let (epoch, body) = (snapshot.epoch(), Body::new());
+            drop(self.pool.call(target, Class::Control, epoch, Request::Ping, body, deadline));
+        }
+    }
+
+    async fn learn(&self, value: ClusterMetadata) -> Result<(), ProposeFailure> {
+        self.keeper.learn(value).await.map_err(|error| ProposeFailure::NoAgreement {
+            why: format!("the store of this node failed: {error}"),
+            may_have_applied: true,
+        })
+    }
+
+    /// Asks one acceptor; silence needs no words, the proposer counts it.
+    async fn ask(
+        &self,
+        to: StoreId,
+        address: Option<SocketAddr>,
+        request: RegisterRequest<ClusterMetadata>,
+        deadline: Instant,
+    ) -> Option<RegisterAnswer<ClusterMetadata>> {
+        let request = postcard::to_stdvec(&request).expect("a request in memory can be written");
+        let request = Bytes::from(request);
+        if to == self.commits.standing().store {
+            return self.vote(request).await;
+        }
+        let target = match address {
+            Some(address) => Target { address, host: None },
+            None => self.target_of(to)?,
+        };
+        let (epoch, body) = (self.cluster.epoch(), Body::from_iter([request]));
+        let call = self.pool.call(target, Class::Control, epoch, Request::Register, body, deadline);
+        let reply = call.await.ok().filter(|reply| reply.answer == Answer::Register)?;
+        postcard::from_bytes(&reply.body).ok()
+    }
+
+    fn target_of(&self, store: StoreId) -> Option<Target> {
+        let snapshot = self.cluster.snapshot()?;
+        let member = snapshot.value.members.iter().find(|member| member.store == store)?;
+        Some(Target { address: member.internode, host: Some(member.host) })
+    }
+
+    /// This store's own vote.
+    pub async fn vote(&self, request: Bytes) -> Option<RegisterAnswer<ClusterMetadata>> {
+        let vote = Vote { request, seeds: self.seeds.clone() };
+        match self.commits.submit(vote).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "this node takes no part in the agreement");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not vote");
+                None
+            }
+        }
+    }
+}
+
+/// The next answer that is one; waits for ever where nobody is asked any more.
+async fn next_answer<F>(calls: &mut FuturesUnordered<F>) -> RegisterAnswer<ClusterMetadata>
+where
+    F: Future<Output = Option<RegisterAnswer<ClusterMetadata>>>,
+{
+    loop {
+        match calls.next().await {
+            Some(Some(answer)) => return answer,
+            Some(None) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
