@@ -1,0 +1,152 @@
+//! A statement that was checked against a schema, waiting for its values.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+
+use repair::version::SiblingLimits;
+use ring::HostId;
+use types::Consistency;
+
+use super::{Plan, PlanError};
+use crate::config::{Config, DefaultConflict};
+use crate::metadata::{Conflict, Snapshot};
+
+/// What one execution of a statement brings with it.
+#[derive(Debug, Clone, Copy)]
+pub struct BindContext<'a> {
+    /// The wall clock, in microseconds since the Unix epoch: what is over by then is not seen.
+    pub now_us: i64,
+    /// The hybrid logical clock, in microseconds since the Unix epoch: the time of a write.
+    pub write_time_us: i64,
+    /// The level of the request; `USING CONSISTENCY` overrides it.
+    pub consistency: Consistency,
+    /// How many rows a page may have; none: as many as [`Limits::page_rows_max`] allows.
+    pub page_size: Option<NonZeroU32>,
+    /// Where the page begins: the bytes that came with the page before.
+    pub paging_state: Option<&'a [u8]>,
+    /// The metadata that the statement was prepared under.
+    pub snapshot: &'a Snapshot,
+    /// This node.
+    pub local: &'a LocalNode,
+    /// What the configuration allows.
+    pub limits: &'a Limits,
+}
+
+/// This node, as `system.local` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalNode {
+    /// Its name for ever.
+    pub host: HostId,
+    /// Where clients reach it.
+    pub cql: SocketAddr,
+    /// Where other nodes reach it.
+    pub internode: SocketAddr,
+    /// The address that it listens on, which need not be one that others can reach.
+    pub listen: IpAddr,
+    /// Its data center.
+    pub datacenter: String,
+    /// Its rack.
+    pub rack: String,
+    /// Grows with each start.
+    pub generation: i32,
+    /// This release and the commit that it was built from.
+    pub version: String,
+}
+
+/// What the configuration allows a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// How old a context or a paging state may be, in microseconds: half of `gc.age`.
+    pub sealed_age_max_us: i64,
+    /// How many versions a write may leave.
+    pub siblings: SiblingLimits,
+    /// How many rows one DELETE of a partition may remove.
+    pub delete_rows_max: u32,
+    /// How many rows one page may hold.
+    pub page_rows_max: u32,
+    /// The conflict mode of tables where neither they nor their keyspace name one.
+    pub default_conflict: Conflict,
+}
+
+impl Limits {
+    /// The limits that a configuration states.
+    pub fn of(config: &Config) -> Self {
+        let sealed_age_max = config.gc.age / 2;
+        Self {
+            sealed_age_max_us: i64::try_from(sealed_age_max.as_micros()).unwrap_or(i64::MAX),
+            siblings: SiblingLimits {
+                warn: config.siblings.warn as usize,
+                max: config.siblings.max as usize,
+            },
+            delete_rows_max: config.guardrails.delete_rows_max,
+            page_rows_max: config.guardrails.page_rows_max,
+            default_conflict: match config.tables.default_conflict {
+                DefaultConflict::Siblings => Conflict::Siblings,
+                DefaultConflict::Lww => Conflict::Lww,
+            },
+        }
+    }
+}
+
+/// A statement that was checked against the metadata of one epoch.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    epoch: u64,
+    table: Option<(String, String)>,
+    markers: wire::Columns,
+    partition_key: Vec<u16>,
+    columns: wire::Columns,
+}
+
+/// Checks a statement against the schema; `keyspace` is that of the session.
+///
+/// # Errors
+/// [`PlanError`] for whatever is wrong with it whatever its values are.
+pub fn prepare(
+    statement: &sql::Statement,
+    keyspace: Option<&str>,
+    snapshot: &Snapshot,
+) -> Result<Prepared, PlanError> {
+    unimplemented!("{statement:?} {keyspace:?} {snapshot:?}")
+}
+
+impl Prepared {
+    /// The epoch of the metadata that the statement was checked against; under another one it must
+    /// be prepared anew.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The keyspace and the table that the statement is about, if it is about one.
+    pub fn table(&self) -> Option<(&str, &str)> {
+        self.table.as_ref().map(|(keyspace, table)| (keyspace.as_str(), table.as_str()))
+    }
+
+    /// Names and types of the bind markers, in the order of the text.
+    pub fn markers(&self) -> &wire::Columns {
+        &self.markers
+    }
+
+    /// The marker of each column of the partition key, in the key's order; empty unless every one
+    /// of them is bound directly.
+    pub fn partition_key(&self) -> &[u16] {
+        &self.partition_key
+    }
+
+    /// The columns of the result; none for a statement that answers no rows.
+    pub fn columns(&self) -> &wire::Columns {
+        &self.columns
+    }
+
+    /// What to do with these values.
+    ///
+    /// # Errors
+    /// [`PlanError`] for values that do not fit, and for what only the request shows to be wrong.
+    pub fn bind(
+        &self,
+        values: &wire::Values,
+        context: &BindContext<'_>,
+    ) -> Result<Plan, PlanError> {
+        unimplemented!("{values:?} {context:?}")
+    }
+}
