@@ -3,27 +3,41 @@
 //!
 //! Each write knows the writes that its client had read. In the end all copies are merged, and
 //! every acknowledged write must be there, or have been replaced or removed by somebody who had
-//! read it. What may go wrong on the way is a [`Setting`]; by which rule stores name their
-//! writes, a rule.
+//! read it. What may go wrong on the way is a [`Setting`]; how a place keeps its row, and by
+//! which rule it names its writes, is its own affair.
 //!
 //! Sources of the faults: Riak issue 679 and its successors; sloppy quorums of Dynamo §4.6.
 
-use ring::StoreId;
-use starling_repair::version::{
-    ActorRule, Change, Column, Columns, EpochSource, Expiry, Minter, SafeRule, SiblingLimits,
-    Siblings, Write, apply, stamp,
-};
+use std::ops::Range;
 
 use super::random::Random;
-use super::rules::{CounterPerRow, CounterPerStore, FreshWhereForgotten, FreshWhereNotFound};
+use super::repair::version::{Change, Column, Columns, Expiry, SiblingLimits, Siblings, Write};
 
 /// Places 0 to 2 are the replicas, 3 to 5 the stand-ins of each.
-const PLACES: usize = 6;
+pub(crate) const PLACES: usize = 6;
 const REPLICAS: usize = 3;
+
+/// One copy of the row, and the store that it lies in.
+pub(crate) trait Place {
+    /// Its copy.
+    fn row(&self) -> Option<Siblings>;
+
+    /// Carries out a client's write; answers the row that results.
+    fn stamp(&mut self, write: Write) -> Siblings;
+
+    /// Takes in another copy.
+    fn apply(&mut self, row: &Siblings);
+
+    /// Has this copy from now on, without noticing.
+    fn fall_back(&mut self, row: Option<Siblings>);
+
+    /// Takes a new store id.
+    fn renew(&mut self);
+}
 
 /// What a place loses, once in a run.
 #[derive(Clone, Copy, PartialEq)]
-enum Loss {
+pub(crate) enum Loss {
     Nothing,
     /// Its copy of the row, without noticing.
     Row,
@@ -38,20 +52,21 @@ enum Loss {
 /// What may happen in a run.
 #[expect(clippy::struct_excessive_bools, reason = "faults are independent of one another")]
 #[derive(Clone, Copy)]
-struct Setting {
-    loss: Loss,
+pub(crate) struct Setting {
+    pub(crate) loss: Loss,
     /// Two writes of five remove the row.
-    removes: bool,
+    pub(crate) removes: bool,
     /// A tombstone that all replicas hold alike is purged when no stand-in holds the row.
-    purges: bool,
+    pub(crate) purges: bool,
     /// One message of eight arrives later, after others.
-    delays: bool,
+    pub(crate) delays: bool,
     /// A stand-in keeps its store id when it has handed its row over and dropped it.
-    keeps_ids: bool,
-    steps: usize,
+    pub(crate) keeps_ids: bool,
+    pub(crate) steps: usize,
 }
 
-const CALM: Setting = Setting {
+/// Nothing fails.
+pub(crate) const CALM: Setting = Setting {
     loss: Loss::Nothing,
     removes: false,
     purges: false,
@@ -61,40 +76,14 @@ const CALM: Setting = Setting {
 };
 
 /// A set of writes by their numbers, which are below 64.
-type Writes = u64;
+pub(crate) type Writes = u64;
 
-struct Epochs(u64);
-
-impl EpochSource for Epochs {
-    fn next_epoch(&mut self) -> u64 {
-        self.0 += 1;
-        self.0
-    }
-}
-
-struct Place {
-    row: Option<Siblings>,
-    /// What the row was before each of its updates, when updates can be lost.
-    earlier: Vec<Option<Siblings>>,
-    minter: Minter<Epochs, &'static dyn ActorRule>,
-}
-
-impl Place {
-    fn new(number: usize, rule: &'static dyn ActorRule) -> Self {
-        let store = StoreId(u128::try_from(number).expect("a small number") << 64);
-        Self { row: None, earlier: Vec::new(), minter: Minter { store, epochs: Epochs(0), rule } }
-    }
-
-    /// Another life of the same place.
-    fn renew(&mut self) {
-        self.minter.store.0 += 1;
-    }
-}
-
-struct Network {
+struct Network<'p, P> {
     random: Random,
     setting: Setting,
-    places: Vec<Place>,
+    places: &'p mut [P; PLACES],
+    /// What each copy was before each of its updates, when updates can be lost.
+    earlier: [Vec<Option<Siblings>>; PLACES],
     delayed: Vec<(usize, Siblings)>,
     /// For each write, what its client had read.
     pasts: Vec<Writes>,
@@ -105,19 +94,25 @@ struct Network {
 
 /// What went wrong.
 #[derive(Debug, PartialEq, Default)]
-struct Verdict {
+pub(crate) struct Verdict {
     /// Acknowledged writes that are gone though nobody replaced or removed them.
-    lost: Writes,
+    pub(crate) lost: Writes,
     /// Writes that live though an acknowledged removal had read them.
-    risen: Writes,
+    pub(crate) risen: Writes,
 }
 
-impl Network {
-    fn run(seed: u64, rule: &'static dyn ActorRule, setting: Setting) -> Verdict {
+/// Lets a network run from the start, at places that hold no row.
+pub(crate) fn run<P: Place>(seed: u64, setting: Setting, places: &mut [P; PLACES]) -> Verdict {
+    Network::run(seed, setting, places)
+}
+
+impl<'p, P: Place> Network<'p, P> {
+    fn run(seed: u64, setting: Setting, places: &'p mut [P; PLACES]) -> Verdict {
         let mut network = Self {
             random: Random::new(seed),
             setting,
-            places: (0..PLACES).map(|number| Place::new(number, rule)).collect(),
+            places,
+            earlier: Default::default(),
             delayed: Vec::new(),
             pasts: Vec::new(),
             removals: 0,
@@ -161,15 +156,14 @@ impl Network {
             write_time: 0,
             limits: SiblingLimits { warn: usize::MAX, max: usize::MAX },
         };
-        let place = &mut self.places[first];
-        let stamped = stamp(place.row.as_ref(), &write, &mut place.minter).expect("no limits");
-        if stamped.row.is_unwritten() {
+        self.remember(first);
+        let row = self.places[first].stamp(write);
+        if row.is_unwritten() {
             return; // The removal of a row that nobody ever wrote.
         }
-        self.store(first, stamped.row.clone());
         let mut acknowledgements = 1;
         for taker in takers.into_iter().filter(|&taker| taker != first) {
-            if self.random.in_100(75) && self.send(taker, &stamped.row) {
+            if self.random.in_100(75) && self.send(taker, &row) {
                 acknowledgements += 1;
             }
         }
@@ -186,8 +180,8 @@ impl Network {
             let other = (one + 1 + self.random.below(PLACES - 1)) % PLACES;
             let is_pair = self.random.below(3) > 0;
             for place in [Some(one), is_pair.then_some(other)].into_iter().flatten() {
-                if let Some(row) = &self.places[place].row {
-                    read.merge(row);
+                if let Some(row) = self.places[place].row() {
+                    read.merge(&row);
                 }
             }
         }
@@ -222,19 +216,16 @@ impl Network {
     }
 
     fn receive(&mut self, at: usize, row: &Siblings) {
-        let place = &mut self.places[at];
-        let applied = apply(place.row.as_ref(), row, false, &mut place.minter);
-        assert_eq!(applied.changed, place.row.as_ref() != Some(&applied.row));
-        if applied.changed {
-            self.store(at, applied.row);
-        }
+        self.remember(at);
+        self.places[at].apply(row);
     }
 
-    fn store(&mut self, at: usize, row: Siblings) {
-        let place = &mut self.places[at];
-        let before = place.row.replace(row);
+    fn remember(&mut self, at: usize) {
         if matches!(self.setting.loss, Loss::Updates | Loss::UpdatesNoticed) {
-            place.earlier.push(before);
+            let row = self.places[at].row();
+            if self.earlier[at].last() != Some(&row) {
+                self.earlier[at].push(row);
+            }
         }
     }
 
@@ -250,8 +241,9 @@ impl Network {
 
     /// A stand-in gives its row to the replica and drops it.
     fn hand_over(&mut self, replica: usize) {
-        if let Some(row) = self.places[replica + REPLICAS].row.take() {
+        if let Some(row) = self.places[replica + REPLICAS].row() {
             self.receive(replica, &row);
+            self.places[replica + REPLICAS].fall_back(None);
             if !self.setting.keeps_ids {
                 self.places[replica + REPLICAS].renew();
             }
@@ -264,12 +256,12 @@ impl Network {
         let other = (one + 1 + self.random.below(REPLICAS - 1)) % REPLICAS;
         let mut merged = Siblings::default();
         for place in [one, other] {
-            if let Some(row) = &self.places[place].row {
-                merged.merge(row);
+            if let Some(row) = self.places[place].row() {
+                merged.merge(&row);
             }
         }
         for place in [one, other] {
-            if !merged.is_unwritten() && self.places[place].row.as_ref() != Some(&merged) {
+            if !merged.is_unwritten() && self.places[place].row().as_ref() != Some(&merged) {
                 self.send(place, &merged);
             }
         }
@@ -278,33 +270,31 @@ impl Network {
     fn lose(&mut self) {
         let at = self.random.below(PLACES);
         let back = 1 + self.random.below(2);
-        let place = &mut self.places[at];
-        if place.row.is_none() {
-            return;
-        }
-        match self.setting.loss {
-            Loss::Nothing => return,
-            Loss::Row | Loss::RowNoticed => place.row = None,
+        let Some(row) = self.places[at].row() else { return };
+        let fallen_back = match self.setting.loss {
+            Loss::Nothing => Some(row),
+            Loss::Row | Loss::RowNoticed => None,
             Loss::Updates | Loss::UpdatesNoticed => {
-                if place.earlier.len() < 2 {
-                    return;
-                }
-                place.row = place.earlier[place.earlier.len() - back].clone();
+                let earlier = &self.earlier[at];
+                let Some(kept) = earlier.len().checked_sub(back) else { return };
+                earlier[kept].clone()
             }
-        }
+        };
+        self.places[at].fall_back(fallen_back);
         self.has_lost = true;
         if matches!(self.setting.loss, Loss::RowNoticed | Loss::UpdatesNoticed) {
-            place.renew();
+            self.places[at].renew();
         }
     }
 
     fn purge(&mut self) {
         let (replicas, stand_ins) = self.places.split_at_mut(REPLICAS);
-        let is_tombstone = replicas[0].row.as_ref().is_some_and(Siblings::is_tombstone);
-        let is_everywhere = replicas.iter().all(|replica| replica.row == replicas[0].row);
-        if is_tombstone && is_everywhere && stand_ins.iter().all(|place| place.row.is_none()) {
+        let row = replicas[0].row();
+        let is_tombstone = row.as_ref().is_some_and(Siblings::is_tombstone);
+        let is_everywhere = replicas.iter().all(|replica| replica.row() == row);
+        if is_tombstone && is_everywhere && stand_ins.iter().all(|place| place.row().is_none()) {
             for replica in replicas {
-                replica.row = None;
+                replica.fall_back(None);
             }
         }
     }
@@ -318,8 +308,8 @@ impl Network {
 
     fn verdict(&self) -> Verdict {
         let mut merged = Siblings::default();
-        for row in self.places.iter().filter_map(|place| place.row.as_ref()) {
-            merged.merge(row);
+        for row in self.places.iter().filter_map(Place::row) {
+            merged.merge(&row);
         }
         let had_read = |writes: Writes| members(writes).fold(0, |past, w| past | self.pasts[w]);
         let accounted = self.past_of(&merged) | self.removals | had_read(self.removals);
@@ -347,86 +337,12 @@ fn members(writes: Writes) -> impl Iterator<Item = usize> {
     (0..64).filter(move |number| writes >> number & 1 == 1)
 }
 
-/// The first seed at which something goes wrong, and what.
-fn first_failure(
-    rule: &'static dyn ActorRule,
+/// The first seed at which something goes wrong, and what; `places` gives each run its own.
+pub(crate) fn first_failure<P: Place>(
+    seeds: Range<u64>,
     setting: Setting,
-    seeds: std::ops::Range<u64>,
+    mut places: impl FnMut() -> [P; PLACES],
 ) -> Option<(u64, Verdict)> {
-    let verdicts = seeds.map(|seed| (seed, Network::run(seed, rule, setting)));
-    verdicts.into_iter().find(|(_, verdict)| *verdict != Verdict::default())
-}
-
-/// A rule that loses writes, and a seed at which it does so.
-type Recorded = (&'static dyn ActorRule, u64);
-
-/// Where a rule is caught, and the safe one is not.
-fn assert_caught(recorded: [Recorded; 4], setting: Setting) {
-    for (number, (rule, seed)) in recorded.into_iter().enumerate() {
-        let caught = Network::run(seed, rule, setting);
-        assert_ne!(caught.lost, 0, "rule {number} loses a write at seed {seed}");
-        assert_eq!(Network::run(seed, &SafeRule, setting), Verdict::default());
-    }
-}
-
-#[test]
-fn the_safe_rule_loses_nothing_where_a_row_is_lost() {
-    let setting = Setting { loss: Loss::Row, delays: true, keeps_ids: true, ..CALM };
-    assert_eq!(first_failure(&SafeRule, setting, 0..100_000), None);
-}
-
-#[test]
-fn the_safe_rule_loses_and_raises_nothing_where_rows_are_removed() {
-    let calm = Setting { removes: true, delays: true, ..CALM };
-    let lossy = Setting { loss: Loss::Row, keeps_ids: true, ..calm };
-    assert_eq!(first_failure(&SafeRule, calm, 0..20_000), None);
-    assert_eq!(first_failure(&SafeRule, lossy, 0..100_000), None);
-}
-
-#[test]
-fn the_safe_rule_loses_and_raises_nothing_where_tombstones_are_purged() {
-    let lossy = Setting { loss: Loss::Row, removes: true, purges: true, keeps_ids: true, ..CALM };
-    assert_eq!(first_failure(&SafeRule, lossy, 0..100_000), None);
-}
-
-#[test]
-fn every_other_rule_loses_writes_where_a_row_is_lost() {
-    let recorded: [Recorded; 4] = [
-        (&CounterPerRow, 1),
-        (&CounterPerStore, 17),
-        (&FreshWhereNotFound, 108),
-        (&FreshWhereForgotten, 849),
-    ];
-    assert_caught(recorded, Setting { loss: Loss::Row, ..CALM });
-}
-
-#[test]
-fn every_other_rule_loses_writes_where_stand_ins_keep_their_ids() {
-    // Nothing fails here: a stand-in has dropped what it handed over, as it should.
-    let recorded: [Recorded; 4] = [
-        (&CounterPerRow, 1_095),
-        (&CounterPerStore, 13_394),
-        (&FreshWhereNotFound, 3_162),
-        (&FreshWhereForgotten, 3_162),
-    ];
-    assert_caught(recorded, Setting { keeps_ids: true, ..CALM });
-}
-
-#[test]
-fn no_rule_loses_anything_where_every_loss_brings_a_new_store_id() {
-    let rules: [&'static dyn ActorRule; 5] =
-        [&CounterPerRow, &CounterPerStore, &FreshWhereNotFound, &FreshWhereForgotten, &SafeRule];
-    for rule in rules {
-        let noticed = Setting { loss: Loss::RowNoticed, ..CALM };
-        assert_eq!(first_failure(rule, noticed, 0..10_000), None);
-    }
-}
-
-#[test]
-fn a_store_that_falls_back_to_an_earlier_state_needs_a_new_id() {
-    // Its copy still holds an entry of its own, so that even the safe rule counts on from there.
-    let unnoticed = Setting { loss: Loss::Updates, ..CALM };
-    assert_ne!(Network::run(17, &SafeRule, unnoticed).lost, 0);
-    let noticed = Setting { loss: Loss::UpdatesNoticed, ..CALM };
-    assert_eq!(first_failure(&SafeRule, noticed, 0..100_000), None);
+    let mut verdicts = seeds.map(|seed| (seed, run(seed, setting, &mut places())));
+    verdicts.find(|(_, verdict)| *verdict != Verdict::default())
 }

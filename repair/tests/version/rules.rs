@@ -3,16 +3,34 @@
 //! Their failures are what the safe rule is measured by: a network of replicas that does not
 //! catch them proves nothing.
 
-use starling_repair::version::{
-    Actor, ActorRule, CounterOverflow, Dot, EpochSource, Seen, VersionVector,
-};
+use super::repair::version::{Actor, ActorRule, Dot, EpochSource, MintError, Seen, VersionVector};
+
+/// A rule that any place may stamp by.
+pub(crate) type Rule = &'static (dyn ActorRule + Sync);
+
+/// A rule, and seeds at which it loses a write.
+pub(crate) struct Caught {
+    pub(crate) rule: Rule,
+    /// Where a place loses its row without noticing.
+    pub(crate) where_a_row_is_lost: u64,
+    /// Where nothing fails, but stand-ins that drop their rows keep their store ids.
+    pub(crate) where_ids_are_kept: u64,
+}
+
+/// Every rule but the safe one.
+pub(crate) static CAUGHT: [Caught; 4] = [
+    Caught { rule: &CounterPerRow, where_a_row_is_lost: 1, where_ids_are_kept: 1_095 },
+    Caught { rule: &CounterPerStore, where_a_row_is_lost: 17, where_ids_are_kept: 13_394 },
+    Caught { rule: &FreshWhereNotFound, where_a_row_is_lost: 108, where_ids_are_kept: 3_162 },
+    Caught { rule: &FreshWhereForgotten, where_a_row_is_lost: 849, where_ids_are_kept: 3_162 },
+];
 
 /// One actor for ever; each row counts by itself.
-pub(crate) struct CounterPerRow;
+struct CounterPerRow;
 
 impl ActorRule for CounterPerRow {
-    fn mint(&self, seen: Seen<'_>, _: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
-        seen.next_dot(first_actor(seen))
+    fn mint(&self, seen: Seen<'_>, _: &mut dyn EpochSource) -> Result<Dot, MintError> {
+        Ok(seen.next_dot(first_actor(seen))?)
     }
 
     fn needs_fresh_epoch(&self, _: Seen<'_>) -> bool {
@@ -21,12 +39,12 @@ impl ActorRule for CounterPerRow {
 }
 
 /// One actor for ever; all rows of the store count together, so that no dot is minted twice.
-pub(crate) struct CounterPerStore;
+struct CounterPerStore;
 
 impl ActorRule for CounterPerStore {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
         let actor = first_actor(seen);
-        Ok(seen.next_dot(actor)?.max(Dot::after(actor, epochs.next_epoch())?))
+        Ok(seen.next_dot(actor)?.max(Dot::after(actor, epochs.next_epoch()?)?))
     }
 
     fn needs_fresh_epoch(&self, _: Seen<'_>) -> bool {
@@ -35,16 +53,14 @@ impl ActorRule for CounterPerStore {
 }
 
 /// A fresh epoch where there is no row, or where the context knows a later epoch or counter.
-pub(crate) struct FreshWhereNotFound;
+struct FreshWhereNotFound;
 
 impl ActorRule for FreshWhereNotFound {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
-        let Some(local) = seen.local else {
-            return seen.next_dot(seen.fresh_actor(epochs));
-        };
-        let is_behind = newest(seen, seen.incoming) > newest(seen, local);
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
+        let is_fresh =
+            seen.local.is_none_or(|local| newest(seen, seen.incoming) > newest(seen, local));
         let own = seen.newest_own().map_or(first_actor(seen), |own| own.actor);
-        seen.next_dot(if is_behind { seen.fresh_actor(epochs) } else { own })
+        Ok(seen.next_dot(if is_fresh { seen.fresh_actor(epochs)? } else { own })?)
     }
 
     fn needs_fresh_epoch(&self, _: Seen<'_>) -> bool {
@@ -53,10 +69,10 @@ impl ActorRule for FreshWhereNotFound {
 }
 
 /// The same, and a fresh epoch where another copy knows a later epoch or counter.
-pub(crate) struct FreshWhereForgotten;
+struct FreshWhereForgotten;
 
 impl ActorRule for FreshWhereForgotten {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
         FreshWhereNotFound.mint(seen, epochs)
     }
 

@@ -1,0 +1,126 @@
+//! What each rule loses in a network of bare rows.
+
+use ring::StoreId;
+
+use super::network::{CALM, Loss, PLACES, Place, Setting, Verdict, first_failure, run};
+use super::repair::version::{
+    EpochSource, Minter, NoEpoch, SafeRule, Siblings, Write, apply, stamp,
+};
+use super::rules::{CAUGHT, Rule};
+
+struct Epochs(u64);
+
+impl EpochSource for Epochs {
+    fn next_epoch(&mut self) -> Result<u64, NoEpoch> {
+        self.0 += 1;
+        Ok(self.0)
+    }
+}
+
+/// A row in memory.
+struct Bare {
+    row: Option<Siblings>,
+    minter: Minter<Epochs, Rule>,
+}
+
+impl Bare {
+    fn places(rule: Rule) -> [Self; PLACES] {
+        std::array::from_fn(|number| {
+            let store = StoreId(u128::try_from(number).expect("a small number") << 64);
+            Self { row: None, minter: Minter { store, epochs: Epochs(0), rule } }
+        })
+    }
+}
+
+impl Place for Bare {
+    fn row(&self) -> Option<Siblings> {
+        self.row.clone()
+    }
+
+    fn stamp(&mut self, write: Write) -> Siblings {
+        let stamped = stamp(self.row.as_ref(), &write, &mut self.minter).expect("no limits");
+        if stamped.changed {
+            self.row = Some(stamped.row.clone());
+        }
+        stamped.row
+    }
+
+    fn apply(&mut self, row: &Siblings) {
+        let applied = apply(self.row.as_ref(), row, false, &mut self.minter).expect("epochs");
+        assert_eq!(applied.changed, self.row.as_ref() != Some(&applied.row));
+        self.row = Some(applied.row);
+    }
+
+    fn fall_back(&mut self, row: Option<Siblings>) {
+        self.row = row;
+    }
+
+    fn renew(&mut self) {
+        self.minter.store.0 += 1;
+    }
+}
+
+fn verdict(seed: u64, rule: Rule, setting: Setting) -> Verdict {
+    run(seed, setting, &mut Bare::places(rule))
+}
+
+fn assert_nothing_lost(runs: u64, rule: Rule, setting: Setting) {
+    assert_eq!(first_failure(0..runs, setting, || Bare::places(rule)), None);
+}
+
+#[test]
+fn the_safe_rule_loses_nothing_where_a_row_is_lost() {
+    let setting = Setting { loss: Loss::Row, delays: true, keeps_ids: true, ..CALM };
+    assert_nothing_lost(100_000, &SafeRule, setting);
+}
+
+#[test]
+fn the_safe_rule_loses_and_raises_nothing_where_rows_are_removed() {
+    let calm = Setting { removes: true, delays: true, ..CALM };
+    assert_nothing_lost(20_000, &SafeRule, calm);
+    assert_nothing_lost(100_000, &SafeRule, Setting { loss: Loss::Row, keeps_ids: true, ..calm });
+}
+
+#[test]
+fn the_safe_rule_loses_and_raises_nothing_where_tombstones_are_purged() {
+    let lossy = Setting { loss: Loss::Row, removes: true, purges: true, keeps_ids: true, ..CALM };
+    assert_nothing_lost(100_000, &SafeRule, lossy);
+}
+
+#[test]
+fn every_other_rule_loses_writes_where_a_row_is_lost() {
+    let setting = Setting { loss: Loss::Row, ..CALM };
+    for caught in &CAUGHT {
+        assert_ne!(verdict(caught.where_a_row_is_lost, caught.rule, setting).lost, 0);
+        let safe = verdict(caught.where_a_row_is_lost, &SafeRule, setting);
+        assert_eq!(safe, Verdict::default());
+    }
+}
+
+#[test]
+fn every_other_rule_loses_writes_where_stand_ins_keep_their_ids() {
+    // Nothing fails here: a stand-in has dropped what it handed over, as it should.
+    let setting = Setting { keeps_ids: true, ..CALM };
+    for caught in &CAUGHT {
+        assert_ne!(verdict(caught.where_ids_are_kept, caught.rule, setting).lost, 0);
+        let safe = verdict(caught.where_ids_are_kept, &SafeRule, setting);
+        assert_eq!(safe, Verdict::default());
+    }
+}
+
+#[test]
+fn no_rule_loses_anything_where_every_loss_brings_a_new_store_id() {
+    let noticed = Setting { loss: Loss::RowNoticed, ..CALM };
+    assert_nothing_lost(10_000, &SafeRule, noticed);
+    for caught in &CAUGHT {
+        assert_nothing_lost(10_000, caught.rule, noticed);
+    }
+}
+
+#[test]
+fn a_store_that_falls_back_to_an_earlier_state_needs_a_new_id() {
+    // Its copy still holds an entry of its own, so that even the safe rule counts on from there.
+    let unnoticed = Setting { loss: Loss::Updates, ..CALM };
+    assert_ne!(verdict(17, &SafeRule, unnoticed).lost, 0);
+    assert_nothing_lost(100_000, &SafeRule, Setting { loss: Loss::UpdatesNoticed, ..CALM });
+}
