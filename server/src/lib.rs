@@ -11,6 +11,7 @@ pub mod coord;
 pub mod metadata;
 pub mod node;
 pub mod peer;
+pub mod plan;
 pub mod register;
 pub mod replica;
 pub mod store;
