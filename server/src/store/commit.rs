@@ -184,7 +184,6 @@ pub enum Promise {
     AfterSync,
     /// Before it, which a crash turns into lost writes. No configuration leads here: tests plant
     /// this bug to show that they would find it.
-    #[doc(hidden)]
     BeforeSync,
 }
 

@@ -144,8 +144,7 @@ pub(super) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
 /// Replaces the file `name` in `directory`, durably; see [`Directory::replace`].
 pub(super) fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), EngineError> {
     let aside = directory.join(format!("{name}.new"));
-    let failed =
-        |error: io::Error| EngineError::io(&error, &format!("write {}", aside.display()));
+    let failed = |error: io::Error| EngineError::io(&error, &format!("write {}", aside.display()));
     let mut file = File::create(&aside).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
     file.sync_all().map_err(|error| unsynced(&error, &aside))?;

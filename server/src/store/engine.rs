@@ -30,8 +30,7 @@ pub enum Family {
 
 impl Family {
     /// Every family, in the order of [`Family::index`].
-    pub const ALL: [Self; 5] =
-        [Self::Rows, Self::Marks, Self::Hints, Self::Register, Self::Local];
+    pub const ALL: [Self; 5] = [Self::Rows, Self::Marks, Self::Hints, Self::Register, Self::Local];
 
     /// The name under which the family is kept on disk.
     pub fn name(self) -> &'static str {

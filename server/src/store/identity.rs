@@ -312,11 +312,7 @@ impl Identity {
 }
 
 /// Keeps `record` in both places; whatever damage was found before concerns it no more.
-fn persist(
-    engine: &dyn Engine,
-    files: &dyn Directory,
-    record: Record,
-) -> Result<(), EngineError> {
+fn persist(engine: &dyn Engine, files: &dyn Directory, record: Record) -> Result<(), EngineError> {
     let bytes = record.encode();
     let mut batch = Batch::default();
     batch.put(Family::Local, NAME, bytes.clone());

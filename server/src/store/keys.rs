@@ -272,7 +272,9 @@ mod tests {
         (number.clone(), number, token, bytes(), bytes())
     }
 
-    fn key((table, epoch, token, partition, clustering): &(u32, u32, i64, Vec<u8>, Vec<u8>)) -> RowKey {
+    fn key(
+        (table, epoch, token, partition, clustering): &(u32, u32, i64, Vec<u8>, Vec<u8>),
+    ) -> RowKey {
         let life = TableLife { table: *table, epoch: *epoch };
         RowKey::new(life, Token::new(*token), partition, clustering)
     }

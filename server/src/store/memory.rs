@@ -61,6 +61,8 @@ struct Log {
     unsynced: Vec<u8>,
     sequence: u64,
     synced_sequence: u64,
+    /// A sync has failed: nothing may be trusted until the disk is opened again.
+    is_broken: bool,
 }
 
 #[derive(Default)]
@@ -69,8 +71,6 @@ struct Faults {
     reads_fail: bool,
     syncs_fail: bool,
     replaces_fail: bool,
-    /// A sync has failed: nothing may be trusted until the disk is opened again.
-    broken: bool,
 }
 
 impl MemoryDisk {
@@ -83,7 +83,7 @@ impl MemoryDisk {
     pub fn open(&self) -> MemoryEngine {
         let mut state = self.write();
         state.opening += 1;
-        state.faults.broken = false;
+        state.log.is_broken = false;
         state.stats = EngineStats::default();
         MemoryEngine { disk: self.clone(), opening: state.opening }
     }
@@ -146,9 +146,9 @@ impl MemoryDisk {
             visible: state.visible.clone(),
             synced: state.visible.clone(),
             log: Log {
-                unsynced: Vec::new(),
                 sequence: state.log.sequence,
                 synced_sequence: state.log.sequence,
+                ..Log::default()
             },
             files: state.files.clone(),
             ..State::default()
@@ -210,7 +210,7 @@ impl MemoryEngine {
         if state.opening != self.opening {
             return Err(EngineError::Closed);
         }
-        if state.faults.broken {
+        if state.log.is_broken {
             return Err(sync_failed());
         }
         Ok(state)
@@ -302,7 +302,7 @@ impl State {
     /// Makes the log durable: all its records are in `synced` from now on.
     fn sync(&mut self) -> Result<(), EngineError> {
         if self.faults.syncs_fail {
-            self.faults.broken = true;
+            self.log.is_broken = true;
             return Err(sync_failed());
         }
         let records = std::mem::take(&mut self.log.unsynced);

@@ -38,8 +38,11 @@ impl PeerEpochs {
     /// What the disk knows.
     pub(super) fn load(engine: &dyn Engine) -> Result<Self, EngineError> {
         let mut loaded = Ok(BTreeMap::new());
-        engine.scan(Family::Local, &KeyRange::prefix(PREFIX), Order::Forward, &mut |key, value| {
-            match (&mut loaded, entry(key, value)) {
+        engine.scan(
+            Family::Local,
+            &KeyRange::prefix(PREFIX),
+            Order::Forward,
+            &mut |key, value| match (&mut loaded, entry(key, value)) {
                 (Ok(highest), Ok((store, epoch))) => {
                     highest.insert(store, epoch);
                     ControlFlow::Continue(())
@@ -49,8 +52,8 @@ impl PeerEpochs {
                     ControlFlow::Break(())
                 }
                 (Err(_), Ok(_)) => ControlFlow::Break(()),
-            }
-        })?;
+            },
+        )?;
         Ok(Self { highest: loaded?, raised: BTreeSet::new() })
     }
 
@@ -93,9 +96,7 @@ fn encode(epoch: u64) -> Bytes {
 
 fn decode(value: &[u8]) -> Result<u64, EngineError> {
     match value.split_first() {
-        Some((&VERSION, epoch)) => {
-            Ok(u64::from_be_bytes(epoch.try_into().map_err(|_| damaged())?))
-        }
+        Some((&VERSION, epoch)) => Ok(u64::from_be_bytes(epoch.try_into().map_err(|_| damaged())?)),
         _ => Err(damaged()),
     }
 }

@@ -77,8 +77,9 @@ struct Log {
 enum Reading {
     /// A torn tail is accepted, damage is an error.
     Strict,
-    /// Every record that can be read is taken: what lies behind the damage was acknowledged too,
-    /// and under a new store id rows may be older than they once were, but never half written.
+    /// Every record that can be read is taken, but for the rest of a damaged block: what lies
+    /// behind it was acknowledged too. Some rows may then be older than others, which is what a
+    /// new store id and an exchange with the peers make good; no batch is ever half there.
     Salvage,
 }
 
@@ -272,7 +273,9 @@ impl Log {
 
     fn synced_up_to(&mut self, sequence: u64) -> Result<(), EngineError> {
         self.stats.log_syncs += 1;
-        self.watermark.raise(sequence)
+        self.watermark.raise(sequence).inspect_err(|error| {
+            self.failure = Some(error.to_string());
+        })
     }
 }
 

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn note_has_its_bytes_for_ever() {
-        let golden = [0x53, 0x57, 0x4d, 0x31, 0, 0, 0, 0, 0, 0, 1, 2, 0xb7, 0x8c, 0x1a, 0x0a];
+        let golden = [0x53, 0x57, 0x4d, 0x31, 0, 0, 0, 0, 0, 0, 1, 2, 0xc4, 0xae, 0x8e, 0xd8];
         assert_eq!(encode(0x102), golden);
         assert_eq!(decode(&golden), Some(0x102));
     }

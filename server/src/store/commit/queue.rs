@@ -123,10 +123,12 @@ impl<M: Mutation> CommitHandle<M> {
             TrySendError::Closed(()) => CommitError::Stopped,
         })?;
         let size = mutation.size();
-        let room = |queued: usize| queued.checked_add(size).filter(|sum| *sum <= self.queue_bytes_max);
-        self.queued_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .map_err(|_| self.overloaded())?;
+        let sum = |queued: usize| queued.checked_add(size);
+        let room = |queued| sum(queued).filter(|sum| *sum <= self.queue_bytes_max);
+        if self.queued_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+            drop(place);
+            return Err(self.overloaded());
+        }
         let (job, answer) = Job::new(mutation);
         place.send(Request::Run(job));
         Ok(answer)
@@ -334,9 +336,7 @@ impl<M: Mutation> CommitLoop<M> {
             match request {
                 Request::Run(job) => job.refuse(CommitError::Stopped),
                 Request::Control(Control::Stop) => {}
-                Request::Control(
-                    Control::Confirm { reply, .. } | Control::Renew { reply, .. },
-                ) => {
+                Request::Control(Control::Confirm { reply, .. } | Control::Renew { reply, .. }) => {
                     // Whoever does not wait for the answer needs none.
                     let _ = reply.send(Err(CommitError::Stopped));
                 }

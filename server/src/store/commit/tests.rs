@@ -54,9 +54,7 @@ impl Mutation for Op {
             Self::DeleteIf(key, seen) => {
                 view.delete_if(Family::Rows, key, &seen.to_be_bytes()).unwrap().into()
             }
-            Self::Mint(count) => {
-                (0..count).fold(0, |_, _| view.next_epoch().unwrap_or_default())
-            }
+            Self::Mint(count) => (0..count).fold(0, |_, _| view.next_epoch().unwrap_or_default()),
             Self::Note(store, epoch) => {
                 view.note_epoch(store, epoch);
                 0
@@ -79,7 +77,8 @@ fn read_number(value: &[u8]) -> u64 {
 }
 
 fn stored(disk: &MemoryDisk) -> BTreeMap<Bytes, u64> {
-    let rows = disk.open().rows(Family::Rows, &KeyRange::all(), super::super::engine::Order::Forward, 99);
+    let rows =
+        disk.open().rows(Family::Rows, &KeyRange::all(), super::super::engine::Order::Forward, 99);
     rows.unwrap().into_iter().map(|(key, value)| (key, read_number(&value))).collect()
 }
 
@@ -216,11 +215,10 @@ fn epoch_of_a_peer_is_on_disk_with_the_group_that_saw_it() {
 
 #[test]
 fn lease_is_renewed_on_the_way_and_no_write_waits_for_it() {
-    let disk = MemoryDisk::new();
-    let mut committer = committer(&disk, Promise::AfterSync);
-    for round in 1..=4 {
-        assert_eq!(committer.run(Op::Mint(LEASE_BLOCK * 3 / 4)), Ok(round * LEASE_BLOCK * 3 / 4));
-        committer.run(Op::Add(K)).unwrap();
+    const STEP: u64 = LEASE_BLOCK / 3;
+    let mut committer = committer(&MemoryDisk::new(), Promise::AfterSync);
+    for round in 1..=9 {
+        assert_eq!(committer.run(Op::Mint(STEP)), Ok(round * STEP));
     }
     let counters = committer.counters();
     assert!(counters.lease_renewals.load(Ordering::Relaxed) >= 3);
@@ -367,12 +365,13 @@ fn writers_at_once_on_a_real_disk_share_fsyncs_and_lose_nothing() {
     let opened = open(home.path(), RocksOptions::default(), &mut || 7).unwrap();
     let engine = Arc::clone(&opened.engine);
     let before = engine.stats().log_syncs;
-    let (handle, commit_loop) = queue::<Op>(opened, QueueLimits::default(), Promise::AfterSync).unwrap();
+    let (handle, commit_loop) =
+        queue::<Op>(opened, QueueLimits::default(), Promise::AfterSync).unwrap();
     let thread = commit_loop.spawn(|failure| panic!("{failure}")).unwrap();
+    let write = || handle.submit(Op::Add(K)).unwrap().wait().unwrap();
+    let write_all = || (0..WRITES).map(|_| write()).collect::<Vec<_>>();
     let mut answers: Vec<u64> = thread::scope(|scope| {
-        let writer = || (0..WRITES).map(|_| handle.submit(Op::Add(K)).unwrap().wait().unwrap());
-        let writers: Vec<_> =
-            (0..WRITERS).map(|_| scope.spawn(|| writer().collect::<Vec<_>>())).collect();
+        let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(write_all)).collect();
         writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
     });
     drop(handle);
@@ -417,7 +416,6 @@ proptest! {
             if fails {
                 disk.set_syncs_fail(false);
                 disk.crash(cut);
-                committer = self::committer(&disk, Promise::AfterSync);
                 let kept = stored(&disk);
                 for (key, sum) in &acknowledged {
                     prop_assert!(kept.get(*key).is_some_and(|kept| kept >= sum));

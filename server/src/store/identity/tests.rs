@@ -261,7 +261,7 @@ fn record_has_its_bytes_for_ever() {
     golden.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02");
     golden.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03\x04");
     golden.extend_from_slice(b"\0\0\0\0\0\0\x05\x06");
-    golden.extend_from_slice(&[0, 0, 0, 0]);
+    golden.extend_from_slice(&[0xc6, 0x23, 0x9f, 0x7c]);
     assert_eq!(record.encode().as_ref(), golden);
     assert_eq!(read(Some(&golden)), Found::Record(record));
 }
