@@ -31,7 +31,7 @@ pub use apply::{Applied, apply};
 pub use codec::DecodeError;
 pub use columns::{Column, Columns, ColumnsIter, Expiry};
 pub use dot::{Actor, CounterOverflow, Dot};
-pub use rule::{ActorRule, EpochSource, MintError, Minter, NoEpoch, SafeRule, Seen};
+pub use rule::{ActorRule, EpochSource, Minter, SafeRule, Seen};
 pub use siblings::{Merged, Siblings, Version};
 pub use stamp::{StampError, Stamped, stamp};
 pub use vector::VersionVector;

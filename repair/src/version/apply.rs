@@ -2,7 +2,7 @@
 //!
 //! Callers: the commit loop, for everything that a replica receives. Pure.
 
-use super::{ActorRule, EpochSource, Merged, Minter, NoEpoch, Siblings};
+use super::{ActorRule, EpochSource, Merged, Minter, Siblings};
 
 /// A row after it took in another copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,23 +22,20 @@ pub struct Applied {
 ///
 /// Where the rule asks for it, an entry of a fresh epoch is part of the row, and so of the same
 /// batch as the merge.
-///
-/// # Errors
-/// [`NoEpoch`] where such an entry is due and no epoch can be had; the local copy stays as it is.
 pub fn apply<E: EpochSource, R: ActorRule>(
     local: Option<&Siblings>,
     incoming: &Siblings,
     is_mended: bool,
     minter: &mut Minter<E, R>,
-) -> Result<Applied, NoEpoch> {
+) -> Applied {
     let mut row = local.cloned().unwrap_or_default();
     let Merged { mut changed, duplicate_dots } = row.merge(incoming);
     let known = local.map(Siblings::vector);
-    if let Some(entry) = minter.renewal(known, incoming.vector(), is_mended)? {
+    if let Some(entry) = minter.renewal(known, incoming.vector(), is_mended) {
         row.record(entry);
         changed = true;
     }
-    Ok(Applied { row, changed, duplicate_dots })
+    Applied { row, changed, duplicate_dots }
 }
 
 #[cfg(test)]
@@ -50,7 +47,7 @@ mod tests {
     fn a_row_from_another_copy_is_merged() {
         let local = row([dot(1, 1, 1)], [version(dot(1, 1, 1), "old")]);
         let incoming = row([dot(1, 1, 1), dot(2, 1, 1)], [version(dot(2, 1, 1), "new")]);
-        let applied = apply(Some(&local), &incoming, false, &mut minter(1)).unwrap();
+        let applied = apply(Some(&local), &incoming, false, &mut minter(1));
         assert_eq!(applied, Applied { row: incoming, changed: true, duplicate_dots: 0 });
     }
 
@@ -59,7 +56,7 @@ mod tests {
         let local = row([dot(1, 1, 1), dot(2, 1, 1)], [version(dot(2, 1, 1), "new")]);
         let incoming = row([dot(1, 1, 1)], [version(dot(1, 1, 1), "old")]);
         for again in [&incoming, &local, &Siblings::default()] {
-            let applied = apply(Some(&local), again, false, &mut minter(1)).unwrap();
+            let applied = apply(Some(&local), again, false, &mut minter(1));
             assert_eq!(applied, Applied { row: local.clone(), changed: false, duplicate_dots: 0 });
         }
     }
@@ -70,7 +67,7 @@ mod tests {
         let renewed = row([dot(1, 7, 3), dot(1, 101, 1)], [version(dot(1, 7, 3), "x")]);
         let older = row([dot(1, 7, 2)], [version(dot(1, 7, 2), "w")]);
         for local in [None, Some(&older)] {
-            let applied = apply(local, &incoming, false, &mut minter(1)).unwrap();
+            let applied = apply(local, &incoming, false, &mut minter(1));
             assert_eq!(applied.row, {
                 let mut merged = local.cloned().unwrap_or_default();
                 merged.merge(&renewed);
@@ -84,13 +81,13 @@ mod tests {
     fn own_entries_that_the_copy_includes_bring_none() {
         let local = row([dot(1, 7, 3)], [version(dot(1, 7, 3), "x")]);
         let incoming = row([dot(1, 7, 2)], []);
-        assert_eq!(apply(Some(&local), &incoming, false, &mut minter(1)).unwrap().row, local);
+        assert_eq!(apply(Some(&local), &incoming, false, &mut minter(1)).row, local);
     }
 
     #[test]
     fn a_mended_row_always_gets_an_entry_of_a_fresh_epoch() {
         let readable = row([dot(1, 7, 3)], [version(dot(1, 7, 3), "x")]);
-        let applied = apply(Some(&readable), &readable, true, &mut minter(1)).unwrap();
+        let applied = apply(Some(&readable), &readable, true, &mut minter(1));
         assert_eq!(applied.row, row([dot(1, 7, 3), dot(1, 101, 1)], [version(dot(1, 7, 3), "x")]));
         assert!(applied.changed);
     }
@@ -99,9 +96,9 @@ mod tests {
     fn two_versions_of_one_dot_are_both_kept_and_reported_once() {
         let local = row([dot(2, 1, 1)], [version(dot(2, 1, 1), "x")]);
         let incoming = row([dot(2, 1, 1)], [version(dot(2, 1, 1), "y")]);
-        let applied = apply(Some(&local), &incoming, false, &mut minter(1)).unwrap();
+        let applied = apply(Some(&local), &incoming, false, &mut minter(1));
         assert_eq!((applied.row.versions().len(), applied.duplicate_dots), (2, 1));
-        let again = apply(Some(&applied.row), &incoming, false, &mut minter(1)).unwrap();
+        let again = apply(Some(&applied.row), &incoming, false, &mut minter(1));
         assert_eq!((again.changed, again.duplicate_dots), (false, 0));
     }
 }

@@ -87,7 +87,7 @@ pub enum DecodeError {
 
 impl Siblings {
     /// The row as it is stored and sent. Equal rows have equal bytes.
-    pub fn encode(&self) -> Bytes {
+    pub fn encode(&self) -> Vec<u8> {
         let columns: usize = self.versions().iter().map(|v| 48 + v.columns.as_bytes().len()).sum();
         let mut bytes = Vec::with_capacity(24 + 32 * self.vector().len() + columns);
         bytes.push(FORMAT);
@@ -99,16 +99,15 @@ impl Siblings {
         }
         let checksum = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&checksum.to_be_bytes());
-        bytes.into()
+        bytes
     }
 
     /// Reads a row from its bytes; its columns share them.
     ///
     /// # Errors
     /// [`DecodeError`] for anything but what [`Self::encode`] gives.
-    pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, DecodeError> {
-        let bytes = bytes.into();
-        let mut reader = Reader::new(checked(&bytes)?);
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(checked(bytes)?);
         let format = reader.byte()?;
         if format != FORMAT {
             return Err(DecodeError::UnknownFormat { format });
@@ -118,7 +117,7 @@ impl Siblings {
         let count = reader.number()?;
         let mut versions = Vec::new();
         for _ in 0..count {
-            versions.push(reader.version(&vector, &bytes)?);
+            versions.push(reader.version(&vector, bytes)?);
         }
         reader.finish()?;
         Self::from_parts(vector, versions, removed_at)

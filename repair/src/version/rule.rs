@@ -14,30 +14,11 @@ use ring::StoreId;
 
 use super::{Actor, CounterOverflow, Dot, VersionVector};
 
-/// No epoch can be had now. Nothing was minted; later there may be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no epoch can be had now")]
-pub struct NoEpoch;
-
-/// Why a write got no dot. Nothing was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum MintError {
-    /// The write needs a fresh epoch.
-    #[error(transparent)]
-    Epoch(#[from] NoEpoch),
-    /// The actor has no dot left.
-    #[error(transparent)]
-    Counter(#[from] CounterOverflow),
-}
-
 /// Gives out the epochs of one store, from a range that is on disk as taken.
 pub trait EpochSource {
     /// An epoch that this store has never had before. [`stamp`](super::stamp()) and
     /// [`apply`](super::apply()) each take at most one a call.
-    ///
-    /// # Errors
-    /// [`NoEpoch`] while no epoch may be given out, such as before the next range is on disk.
-    fn next_epoch(&mut self) -> Result<u64, NoEpoch>;
+    fn next_epoch(&mut self) -> u64;
 }
 
 /// What a store knows of a row when it stamps or merges it.
@@ -64,11 +45,8 @@ impl Seen<'_> {
     }
 
     /// The store in an epoch that it has never had before.
-    ///
-    /// # Errors
-    /// [`NoEpoch`] when none can be had.
-    pub fn fresh_actor(&self, epochs: &mut dyn EpochSource) -> Result<Actor, NoEpoch> {
-        Ok(Actor { store: self.store, epoch: epochs.next_epoch()? })
+    pub fn fresh_actor(&self, epochs: &mut dyn EpochSource) -> Actor {
+        Actor { store: self.store, epoch: epochs.next_epoch() }
     }
 
     /// The dot of `actor` after all that both sides have seen.
@@ -86,8 +64,8 @@ pub trait ActorRule {
     /// The dot of the next write of a row.
     ///
     /// # Errors
-    /// [`MintError`]; no dot is known to anybody then.
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError>;
+    /// [`CounterOverflow`] when the actor has none left.
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow>;
 
     /// Whether the row needs an entry of a fresh epoch once what came in is merged.
     fn needs_fresh_epoch(&self, seen: Seen<'_>) -> bool;
@@ -98,12 +76,12 @@ pub trait ActorRule {
 pub struct SafeRule;
 
 impl ActorRule for SafeRule {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
         let actor = match seen.newest_own() {
             Some(own) if !seen.is_local_behind() => own.actor,
-            _ => seen.fresh_actor(epochs)?,
+            _ => seen.fresh_actor(epochs),
         };
-        Ok(seen.next_dot(actor)?)
+        seen.next_dot(actor)
     }
 
     fn needs_fresh_epoch(&self, seen: Seen<'_>) -> bool {
@@ -112,7 +90,7 @@ impl ActorRule for SafeRule {
 }
 
 impl<R: ActorRule + ?Sized> ActorRule for &R {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
         (**self).mint(seen, epochs)
     }
 
@@ -138,7 +116,7 @@ impl<E: EpochSource, R: ActorRule> Minter<E, R> {
         &mut self,
         local: Option<&VersionVector>,
         context: &VersionVector,
-    ) -> Result<Dot, MintError> {
+    ) -> Result<Dot, CounterOverflow> {
         let seen = Seen { store: self.store, local, incoming: context };
         self.rule.mint(seen, &mut self.epochs)
     }
@@ -149,18 +127,16 @@ impl<E: EpochSource, R: ActorRule> Minter<E, R> {
         local: Option<&VersionVector>,
         incoming: &VersionVector,
         is_mended: bool,
-    ) -> Result<Option<Dot>, NoEpoch> {
+    ) -> Option<Dot> {
         let seen = Seen { store: self.store, local, incoming };
-        if !is_mended && !self.rule.needs_fresh_epoch(seen) {
-            return Ok(None);
-        }
-        Ok(Some(Dot::first_of(seen.fresh_actor(&mut self.epochs)?)))
+        let is_needed = is_mended || self.rule.needs_fresh_epoch(seen);
+        is_needed.then(|| Dot::first_of(seen.fresh_actor(&mut self.epochs)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{Epochs, Exhausted, dot, store};
+    use super::super::samples::{Epochs, dot, store};
     use super::*;
 
     fn mint(local: Option<&[Dot]>, context: &[Dot]) -> Dot {
@@ -194,19 +170,7 @@ mod tests {
         let full = Dot { counter: std::num::NonZeroU64::MAX, ..dot(1, 7, 1) };
         let seen = VersionVector::from_iter([full]);
         let mut minter = Minter { store: store(1), epochs: Epochs(100), rule: SafeRule };
-        let overflow = Err(CounterOverflow { actor: full.actor }.into());
+        let overflow = Err(CounterOverflow { actor: full.actor });
         assert_eq!(minter.mint(Some(&seen), &VersionVector::default()), overflow);
-    }
-
-    #[test]
-    fn without_epochs_only_rows_with_an_own_entry_get_dots() {
-        let mut minter = Minter { store: store(1), epochs: Exhausted, rule: SafeRule };
-        let (own, other) = (dot(1, 7, 2), dot(2, 1, 1));
-        let nothing = VersionVector::default();
-        let local = VersionVector::from_iter([own]);
-        assert_eq!(minter.mint(Some(&local), &nothing), Ok(dot(1, 7, 3)));
-        assert_eq!(minter.mint(None, &nothing), Err(NoEpoch.into()));
-        assert_eq!(minter.renewal(None, &VersionVector::from_iter([other]), false), Ok(None));
-        assert_eq!(minter.renewal(None, &local, false), Err(NoEpoch));
     }
 }

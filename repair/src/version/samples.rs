@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use ring::StoreId;
 
 use super::{
-    Actor, Column, Columns, Dot, EpochSource, Expiry, Minter, NoEpoch, SafeRule, Siblings, Version,
+    Actor, Column, Columns, Dot, EpochSource, Expiry, Minter, SafeRule, Siblings, Version,
     VersionVector,
 };
 
@@ -16,19 +16,9 @@ use super::{
 pub(super) struct Epochs(pub(super) u64);
 
 impl EpochSource for Epochs {
-    fn next_epoch(&mut self) -> Result<u64, NoEpoch> {
+    fn next_epoch(&mut self) -> u64 {
         self.0 += 1;
-        Ok(self.0)
-    }
-}
-
-/// No epochs at all.
-#[derive(Debug)]
-pub(super) struct Exhausted;
-
-impl EpochSource for Exhausted {
-    fn next_epoch(&mut self) -> Result<u64, NoEpoch> {
-        Err(NoEpoch)
+        self.0
     }
 }
 

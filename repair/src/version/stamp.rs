@@ -18,7 +18,7 @@ use types::ValueError;
 
 use super::update::update;
 use super::{
-    ActorRule, Change, Columns, Dot, EpochSource, Expiry, MintError, Minter, NoEpoch, Siblings,
+    ActorRule, Change, Columns, CounterOverflow, Dot, EpochSource, Expiry, Minter, Siblings,
     Version, VersionVector, Write,
 };
 
@@ -67,9 +67,9 @@ pub enum StampError {
         /// What is wrong.
         source: ValueError,
     },
-    /// The store has no dot for it.
+    /// The store has used up its dots for this row.
     #[error(transparent)]
-    Mint(#[from] MintError),
+    Counter(#[from] CounterOverflow),
 }
 
 /// Carries out `write` on the local copy of its row; `None` when there is none.
@@ -97,7 +97,7 @@ pub fn stamp<E: EpochSource, R: ActorRule>(
             let made = update(before, changes, write)?;
             put(before, known, write, made, minter)
         }
-        Change::Remove => Ok(remove(before, known, write, minter).map_err(MintError::from)?),
+        Change::Remove => Ok(remove(before, known, write, minter)),
     }
 }
 
@@ -137,18 +137,18 @@ fn remove<E: EpochSource, R: ActorRule>(
     known: Option<&VersionVector>,
     write: &Write,
     minter: &mut Minter<E, R>,
-) -> Result<Stamped, NoEpoch> {
+) -> Stamped {
     let mut row = before.clone();
     let replaced = row.replace(&write.context);
     let changed = replaced > 0 || row.vector() != before.vector();
-    if let Some(entry) = minter.renewal(known, &write.context, false)? {
+    if let Some(entry) = minter.renewal(known, &write.context, false) {
         row.record(entry);
     }
     if changed {
         row.remove_at(write.write_time);
     }
     let is_crowded = row.versions().len() >= write.limits.warn;
-    Ok(Stamped { row, changed, dot: None, replaced, has_equal_sibling: false, is_crowded })
+    Stamped { row, changed, dot: None, replaced, has_equal_sibling: false, is_crowded }
 }
 
 #[cfg(test)]

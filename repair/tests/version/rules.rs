@@ -3,7 +3,9 @@
 //! Their failures are what the safe rule is measured by: a network of replicas that does not
 //! catch them proves nothing.
 
-use super::repair::version::{Actor, ActorRule, Dot, EpochSource, MintError, Seen, VersionVector};
+use super::repair::version::{
+    Actor, ActorRule, CounterOverflow, Dot, EpochSource, Seen, VersionVector,
+};
 
 /// A rule that any place may stamp by.
 pub(crate) type Rule = &'static (dyn ActorRule + Sync);
@@ -29,8 +31,8 @@ pub(crate) static CAUGHT: [Caught; 4] = [
 struct CounterPerRow;
 
 impl ActorRule for CounterPerRow {
-    fn mint(&self, seen: Seen<'_>, _: &mut dyn EpochSource) -> Result<Dot, MintError> {
-        Ok(seen.next_dot(first_actor(seen))?)
+    fn mint(&self, seen: Seen<'_>, _: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
+        seen.next_dot(first_actor(seen))
     }
 
     fn needs_fresh_epoch(&self, _: Seen<'_>) -> bool {
@@ -42,9 +44,9 @@ impl ActorRule for CounterPerRow {
 struct CounterPerStore;
 
 impl ActorRule for CounterPerStore {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
         let actor = first_actor(seen);
-        Ok(seen.next_dot(actor)?.max(Dot::after(actor, epochs.next_epoch()?)?))
+        Ok(seen.next_dot(actor)?.max(Dot::after(actor, epochs.next_epoch())?))
     }
 
     fn needs_fresh_epoch(&self, _: Seen<'_>) -> bool {
@@ -56,11 +58,11 @@ impl ActorRule for CounterPerStore {
 struct FreshWhereNotFound;
 
 impl ActorRule for FreshWhereNotFound {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
         let is_fresh =
             seen.local.is_none_or(|local| newest(seen, seen.incoming) > newest(seen, local));
         let own = seen.newest_own().map_or(first_actor(seen), |own| own.actor);
-        Ok(seen.next_dot(if is_fresh { seen.fresh_actor(epochs)? } else { own })?)
+        seen.next_dot(if is_fresh { seen.fresh_actor(epochs) } else { own })
     }
 
     fn needs_fresh_epoch(&self, _: Seen<'_>) -> bool {
@@ -72,7 +74,7 @@ impl ActorRule for FreshWhereNotFound {
 struct FreshWhereForgotten;
 
 impl ActorRule for FreshWhereForgotten {
-    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, MintError> {
+    fn mint(&self, seen: Seen<'_>, epochs: &mut dyn EpochSource) -> Result<Dot, CounterOverflow> {
         FreshWhereNotFound.mint(seen, epochs)
     }
 
