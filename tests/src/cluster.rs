@@ -15,9 +15,10 @@
 
 mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -30,6 +31,9 @@ pub use node::Node;
 
 /// No cluster of a test takes longer to start than this, on the busiest machine.
 pub const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// No command of an operator takes longer than this.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 
 /// How many lines of each log a failing test prints.
 const TAIL_LINES: usize = 40;
@@ -182,6 +186,34 @@ impl Cluster {
             .iter_mut()
             .filter(|node| node.is_running())
             .try_for_each(|node| node.wait_ready(READY_LIMIT))
+    }
+
+    /// Changes the schema by these statements and waits until every running node shows the result.
+    pub fn define(&self, statements: &[&str]) -> Result<()> {
+        let first = self.running().next().context("no node runs")?;
+        let mut client = first.client()?;
+        statements.iter().try_for_each(|statement| client.run(statement))?;
+        self.wait_schema()
+    }
+
+    /// Waits until every running node shows the same version of the schema.
+    pub fn wait_schema(&self) -> Result<()> {
+        settle("one version of the schema", || {
+            let versions: BTreeSet<_> =
+                self.running().map(Node::schema_version).collect::<Result<_>>()?;
+            ensure!(versions.len() == 1, "versions {versions:?}");
+            Ok(())
+        })
+    }
+
+    /// Runs `starling WORDS --host NODE`, which must succeed, and returns what it printed.
+    pub fn command(&self, node: usize, words: &[&str]) -> Result<String> {
+        let mut command = Command::new(place::binary()?);
+        command.args(words).arg("--host").arg(self.nodes[node].address().to_string());
+        let outcome = wait::run(&mut command, COMMAND_LIMIT)?;
+        let (status, stderr) = (outcome.status, &outcome.stderr);
+        ensure!(status.success(), "{command:?} ended with {status}: {stderr}");
+        Ok(outcome.stdout)
     }
 
     /// Ends the test: stops all nodes and reads what they logged.

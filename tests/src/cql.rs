@@ -5,7 +5,7 @@
 
 mod reply;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -223,6 +223,21 @@ impl Client {
         Ok(Frame { version, flags, stream: i16::from_be_bytes(stream), opcode, body })
     }
 
+    /// Reads until the server hangs up.
+    ///
+    /// # Errors
+    /// If it says nothing for too long and does not hang up.
+    pub fn drain(&mut self) -> Result<()> {
+        let mut bytes = [0; 4096];
+        loop {
+            match self.socket.read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(()),
+                read => read.context("the server does not hang up")?,
+            };
+        }
+    }
+
     /// Reads the answer to whatever was sent: a refusal, or nothing because the server hung up.
     ///
     /// # Errors
@@ -231,7 +246,7 @@ impl Client {
         let mut first = [0; 1];
         match self.socket.peek(&mut first) {
             Ok(0) => return Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
             peeked => peeked.context("neither an answer nor the end")?,
         };
         match reply::read(&self.receive()?)?.0 {

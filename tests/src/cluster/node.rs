@@ -7,8 +7,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use uuid::Uuid;
 
-use crate::{Client, admin, log, wait};
+use crate::{Client, Consistency, admin, log, wait};
 
 /// SIGTERM ends a node within 10 s; three times that on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -70,6 +71,11 @@ impl Node {
     /// The id of the process.
     pub fn process_id(&self) -> Result<u32> {
         Ok(self.process.as_ref().context("the node does not run")?.id())
+    }
+
+    /// Gives this node another seed than its cluster has, from its next start on.
+    pub fn replace_seed(&mut self, index: usize, seed: &str) {
+        seed.clone_into(&mut self.plan.seeds[index]);
     }
 
     /// Starts the process, and waits for nothing.
@@ -134,6 +140,12 @@ impl Node {
     /// A connection that has this node as its coordinator.
     pub fn client(&self) -> Result<Client> {
         Client::connect(self.plan.address)
+    }
+
+    /// The version of the schema that the node shows to drivers.
+    pub fn schema_version(&self) -> Result<Uuid> {
+        let query = "SELECT schema_version FROM system.local WHERE key = 'local'";
+        self.client()?.rows_at(query, Consistency::One)?.uuid(0, "schema_version")
     }
 
     /// Resident memory of the process, in bytes.

@@ -83,9 +83,15 @@ impl Rows {
         Ok(i32::from_be_bytes(self.bytes(row, column)?.try_into()?))
     }
 
-    /// A bigint, or a token.
-    pub fn bigint(&self, row: usize, column: &str) -> Result<i64> {
-        Ok(i64::from_be_bytes(self.bytes(row, column)?.try_into()?))
+    /// A whole number of four or eight bytes in the column at this place, counted from 0.
+    pub fn integer_at(&self, row: usize, column: usize) -> Result<i64> {
+        let cell = self.cells.get(row).and_then(|row| row.get(column)).cloned().flatten();
+        let bytes = cell.with_context(|| format!("no number in row {row}, column {column}"))?;
+        match bytes.len() {
+            4 => Ok(i32::from_be_bytes(bytes.as_slice().try_into()?).into()),
+            8 => Ok(i64::from_be_bytes(bytes.as_slice().try_into()?)),
+            other => bail!("a number of {other} bytes"),
+        }
     }
 
     /// A uuid.

@@ -1,0 +1,6 @@
+//! What was acknowledged is there after any number of SIGKILLs, and was on disk when it was
+//! acknowledged.
+
+mod kills;
+mod syncs;
+mod writers;

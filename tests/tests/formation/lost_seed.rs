@@ -1,0 +1,64 @@
+//! A seed that lost its disk: it knows nothing, so it must not vote.
+
+use anyhow::{Result, ensure};
+use starling_tests::admin::status;
+use starling_tests::{Cluster, log};
+
+/// The keyspace and the table that must survive.
+const DEFINITIONS: &[&str] = &[
+    "CREATE KEYSPACE app WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}",
+    "CREATE TABLE app.t (k int PRIMARY KEY, v text)",
+];
+
+#[test]
+fn an_emptied_seed_takes_no_part_until_it_is_replaced() -> Result<()> {
+    let listed = [log::PEER_LOSS, &["agreement", "seed replace"]].concat();
+    let mut cluster = Cluster::builder("emptied").nodes(3).listed(&listed).start()?;
+    cluster.define(DEFINITIONS)?;
+    cluster.node(1).client()?.run("INSERT INTO app.t (k, v) VALUES (1, 'kept')")?;
+    let before = status(cluster.addresses()[0])?;
+    let old = before.store.clone();
+
+    cluster.node(0).kill()?;
+    cluster.node(0).empty()?;
+    cluster.node(0).start()?;
+    cluster.wait_ready()?;
+    cluster.wait_schema()?;
+    let blank = status(cluster.addresses()[0])?;
+    assert_eq!(blank.cluster, before.cluster, "no second cluster");
+    ensure!(blank.store != old, "a new life of the directory has a new name");
+    ensure!(!blank.acceptors.contains(&blank.store), "it takes no part: {blank:?}");
+    ensure!(cluster.node(0).log()?.contains("seed replace"), "the log says what to do");
+    assert_served(&mut cluster)?;
+
+    // One of two seeds that remember is dead: the blank one must not make up the majority.
+    cluster.node(2).kill()?;
+    let refusal = cluster.node(1).client()?.refusal("CREATE TABLE app.u (k int PRIMARY KEY)")?;
+    ensure!(refusal.message.contains("did not agree"), "{refusal:?}");
+    cluster.node(2).start()?;
+    cluster.wait_ready()?;
+
+    cluster.command(1, &["seed", "replace", &old, &blank.store])?;
+    cluster.node(2).kill()?;
+    cluster.define(&["CREATE TABLE app.u (k int PRIMARY KEY)"])?;
+    cluster.node(2).start()?;
+    cluster.wait_ready()?;
+    cluster.wait_schema()?;
+    assert_served(&mut cluster)?;
+    for node in cluster.addresses() {
+        let status = status(node)?;
+        assert_eq!(status.cluster, before.cluster);
+        ensure!(status.acceptors.contains(&blank.store), "{status:?}");
+        ensure!(!status.acceptors.contains(&old), "{status:?}");
+    }
+    cluster.finish()
+}
+
+/// Every node knows the table and finds the row.
+fn assert_served(cluster: &mut Cluster) -> Result<()> {
+    for node in cluster.nodes() {
+        let rows = node.client()?.rows("SELECT v FROM app.t WHERE k = 1")?;
+        assert_eq!(rows.texts("v")?, ["kept"], "through {}", node.address());
+    }
+    Ok(())
+}
