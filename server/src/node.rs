@@ -9,6 +9,7 @@
 
 mod handler;
 mod introduction;
+mod serve;
 
-
-
+pub use introduction::Skews;
+pub use serve::run;

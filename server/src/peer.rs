@@ -20,4 +20,4 @@ pub use listen::{Handler, Listener};
 pub use message::{
     Answer, Body, Class, Head, Hello, PROTOCOL, Received, Refusal, Request, RowList,
 };
-pub use pool::{LocalNode, Pool, PoolOptions, Target};
+pub use pool::{Introduce, Pool, PoolOptions, Target};

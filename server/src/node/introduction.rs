@@ -10,7 +10,7 @@ use ring::HostId;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::commits::Commits;
-use crate::peer::{Class, Hello, LocalNode, PROTOCOL};
+use crate::peer::{Class, Hello, Introduce, PROTOCOL};
 
 /// Who this node is, for handshakes.
 #[derive(Debug)]
@@ -27,10 +27,11 @@ pub(crate) struct Introduction {
 /// How far the clocks of other nodes were from this one's when they last introduced themselves, in
 /// microseconds; positive where theirs is ahead. The time of travel is part of it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Skews(Arc<Mutex<BTreeMap<HostId, i64>>>);
+pub struct Skews(Arc<Mutex<BTreeMap<HostId, i64>>>);
 
 impl Skews {
-    pub(crate) fn all(&self) -> BTreeMap<HostId, i64> {
+    /// By host id.
+    pub fn all(&self) -> BTreeMap<HostId, i64> {
         self.0.lock().expect("nothing panics while it holds this lock").clone()
     }
 
@@ -39,7 +40,7 @@ impl Skews {
     }
 }
 
-impl LocalNode for Introduction {
+impl Introduce for Introduction {
     fn hello(&self, class: Class) -> Hello {
         let snapshot = self.cluster.snapshot();
         Hello {

@@ -23,7 +23,7 @@ use tokio_util::codec::FramedRead;
 
 use super::codec::{self, Frame, FrameDecoder};
 use super::message::{Answer, Body, Class, Head, Hello, Request};
-use super::pool::{LocalNode, PoolOptions, check_welcome};
+use super::pool::{Introduce, PoolOptions, check_welcome};
 
 /// How many requests one write to the socket takes at most.
 const WRITE_BATCH_MAX: usize = 256;
@@ -117,7 +117,7 @@ impl Link {
     pub(super) fn new(
         address: SocketAddr,
         class: Class,
-        local: Arc<dyn LocalNode>,
+        local: Arc<dyn Introduce>,
         options: PoolOptions,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(options.queue_max);
@@ -167,7 +167,7 @@ impl Link {
 struct Dialler {
     address: SocketAddr,
     class: Class,
-    local: Arc<dyn LocalNode>,
+    local: Arc<dyn Introduce>,
     options: PoolOptions,
     pending: Arc<Pending>,
 }

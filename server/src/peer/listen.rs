@@ -22,7 +22,7 @@ use tokio_util::codec::FramedRead;
 use super::codec::{self, Frame, FrameDecoder};
 use super::link::{frames, write_head};
 use super::message::{Answer, Body, Head, Hello, Received, Request};
-use super::pool::{LocalNode, check_welcome};
+use super::pool::{Introduce, check_welcome};
 
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ impl Listener {
 
     /// Accepts connections until the task is dropped.
     #[expect(clippy::disallowed_methods, reason = "one task a connection")]
-    pub async fn serve<H: Handler>(self, local: Arc<dyn LocalNode>, handler: Arc<H>) {
+    pub async fn serve<H: Handler>(self, local: Arc<dyn Introduce>, handler: Arc<H>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -90,7 +90,7 @@ type Frames = FramedRead<OwnedReadHalf, FrameDecoder>;
 
 async fn welcome(
     stream: TcpStream,
-    local: &dyn LocalNode,
+    local: &dyn Introduce,
     bytes_max: usize,
 ) -> Option<(Hello, Frames, OwnedWriteHalf)> {
     stream.set_nodelay(true).ok()?;

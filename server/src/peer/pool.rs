@@ -14,7 +14,7 @@ use super::message::{Body, Class, Hello, PROTOCOL, Request};
 use crate::clock::Clock;
 
 /// What connections need to know of the node they belong to.
-pub trait LocalNode: Send + Sync + 'static {
+pub trait Introduce: Send + Sync + 'static {
     /// How this node introduces itself now.
     fn hello(&self, class: Class) -> Hello;
 
@@ -46,7 +46,7 @@ pub struct Target {
 
 /// Connections to all peers.
 pub struct Pool {
-    local: Arc<dyn LocalNode>,
+    local: Arc<dyn Introduce>,
     options: PoolOptions,
     links: Mutex<BTreeMap<(SocketAddr, Class), Arc<Link>>>,
 }
@@ -59,7 +59,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     /// No connections yet.
-    pub fn new(local: Arc<dyn LocalNode>, options: PoolOptions) -> Self {
+    pub fn new(local: Arc<dyn Introduce>, options: PoolOptions) -> Self {
         Self { local, options, links: Mutex::default() }
     }
 

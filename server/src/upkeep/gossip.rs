@@ -86,13 +86,15 @@ pub async fn run(
     let mut epoch = cluster.watch_epoch();
     let mut watcher = Watcher { pool, clock, cluster, silent: BTreeMap::new(), ahead };
     let mut probe = tokio::time::interval(PROBE_WAIT);
-    tell_epoch(&handle, *epoch.borrow_and_update()).await;
+    let known = *epoch.borrow_and_update();
+    tell_epoch(&handle, known).await;
     loop {
         tokio::select! {
             biased;
             changed = epoch.changed() => {
                 changed?;
-                tell_epoch(&handle, *epoch.borrow_and_update()).await;
+                let known = *epoch.borrow_and_update();
+                tell_epoch(&handle, known).await;
             }
             changed = live.changed() => {
                 changed?;

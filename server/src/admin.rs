@@ -1,0 +1,15 @@
+//! The operators' port: readiness, metrics, and what this node knows of its cluster, as JSON.
+//!
+//! ```text
+//! GET  /live /ready /metrics /api/status /api/ring /api/epochs
+//! POST /api/seed/replace {"old": store, "new": store}      from loopback only
+//! ```
+//!
+//! Reads everything; changes nothing but by way of the register.
+
+mod http;
+mod metrics;
+mod status;
+
+pub use http::serve;
+pub use status::{AdminState, MemberStatus, RingPartition, Status};

@@ -1,0 +1,63 @@
+//! Metrics in the OpenMetrics text format, from the counters that the parts keep anyway.
+//!
+//! Each node object has its own registry, made for one answer: nothing here is global, so several
+//! nodes in one process do not mix.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::status::AdminState;
+
+/// All metrics of a node.
+pub(super) fn render(state: &AdminState) -> String {
+    let mut registry = Registry::with_prefix("starling");
+    store(&mut registry, state);
+    cluster(&mut registry, state);
+    clients(&mut registry, state);
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("writing to a string does not fail");
+    text
+}
+
+fn store(registry: &mut Registry, state: &AdminState) {
+    let commits = state.commits.handle().counters();
+    counter(registry, "commit_groups", "Groups that were committed", &commits.groups);
+    counter(registry, "commit_mutations", "Changes of rows that were answered", &commits.mutations);
+    counter(registry, "commit_log_syncs", "Fsyncs of the log by commits", &commits.log_syncs);
+    counter(registry, "commit_bytes", "Bytes of keys and values committed", &commits.bytes);
+    counter(registry, "commit_overloads", "Changes refused: too many waited", &commits.overloads);
+    let full = &commits.refusals_for_space;
+    counter(registry, "commit_refusals_for_space", "Changes refused: disk nearly full", full);
+    counter(registry, "lease_renewals", "Leases of epochs renewed", &commits.lease_renewals);
+    let replica = state.replica.counters();
+    let dots = &replica.duplicate_dots;
+    counter(registry, "duplicate_dots", "Dots that came twice with different contents", dots);
+    counter(registry, "damaged_rows", "Times a row could not be read", &replica.damaged_rows);
+    counter(registry, "long_vectors", "Rows written with over 64 actors", &replica.long_vectors);
+}
+
+fn cluster(registry: &mut Registry, state: &AdminState) {
+    gauge(registry, "metadata_epoch", "Epoch of the metadata", state.cluster.epoch());
+    let alive = state.cluster.alive().len() as u64;
+    gauge(registry, "nodes_alive", "Nodes that answer, this one included", alive);
+    let ready = u64::from(state.unready_because().is_none());
+    gauge(registry, "ready", "Whether clients are served", ready);
+}
+
+fn clients(registry: &mut Registry, state: &AdminState) {
+    for (name, help, value) in state.clients.all() {
+        registry.register(name, help, ConstCounter::new(value));
+    }
+}
+
+fn counter(registry: &mut Registry, name: &str, help: &str, value: &AtomicU64) {
+    registry.register(name, help, ConstCounter::new(value.load(Ordering::Relaxed)));
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
+}

@@ -1,0 +1,111 @@
+//! What drivers talk to: connections, requests, answers.
+//!
+//! ```text
+//! listen -> session (decode, many requests at once, answers coalesced)
+//!             -> statement (text -> prepared) -> execute (plan -> coord -> rows) -> errors
+//! ```
+//!
+//! Law: a request is answered once, under its stream; what a client sends never makes the node
+//! panic or take memory that a header merely claims.
+
+mod counters;
+mod errors;
+mod execute;
+mod listen;
+mod session;
+mod statement;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+pub use counters::FrontCounters;
+
+use crate::clock::{Clock, HybridClock};
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::coord::Coordinator;
+use crate::metadata::Snapshot;
+use crate::plan::{Limits, LocalNode};
+use crate::register::Proposals;
+use crate::upkeep::membership::Phase;
+use statement::StatementCache;
+
+/// The parts of a node that clients' requests need.
+#[derive(Debug)]
+pub struct FrontParts {
+    /// The configuration.
+    pub config: Config,
+    /// The newest metadata.
+    pub cluster: Arc<Cluster>,
+    /// Reads and writes of rows.
+    pub coordinator: Arc<Coordinator>,
+    /// Changes of the schema.
+    pub proposals: Arc<Proposals>,
+    /// Deadlines and the time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Write times.
+    pub write_clock: HybridClock,
+    /// Whether this node is a member yet.
+    pub phase: Arc<ArcSwap<Phase>>,
+    /// What the system tables say of this node.
+    pub local: LocalNode,
+}
+
+/// Serves clients.
+#[derive(Debug)]
+pub struct Front {
+    parts: FrontParts,
+    limits: Limits,
+    statements: StatementCache,
+    counters: Arc<FrontCounters>,
+    /// One permit a connection.
+    places: Arc<Semaphore>,
+    is_draining: AtomicBool,
+}
+
+impl Front {
+    /// A front without connections.
+    pub fn new(parts: FrontParts) -> Self {
+        let places = Arc::new(Semaphore::new(parts.config.cql.connections_max as usize));
+        Self {
+            limits: Limits::of(&parts.config),
+            statements: StatementCache::new(parts.config.cql.prepared_max),
+            counters: Arc::default(),
+            places,
+            is_draining: AtomicBool::new(false),
+            parts,
+        }
+    }
+
+    /// What was asked and answered.
+    pub fn counters(&self) -> &Arc<FrontCounters> {
+        &self.counters
+    }
+
+    /// Takes no more requests, and waits for those in flight, but not longer than `most`.
+    pub async fn drain(&self, most: Duration) {
+        self.is_draining.store(true, Ordering::Relaxed);
+        let all = self.parts.config.cql.connections_max;
+        let empty = self.places.acquire_many(all);
+        if tokio::time::timeout(most, empty).await.is_err() {
+            tracing::warn!("clients were still waiting for answers when the node stopped");
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// The metadata to serve by; none while this node does not serve.
+    fn serving(&self) -> Option<Arc<Snapshot>> {
+        let snapshot = self.parts.cluster.snapshot()?;
+        // A member of a formed cluster that was restarted serves before its peers confirm it:
+        // reads need no confirmation, and a write that does is refused by itself.
+        let is_in = matches!(**self.parts.phase.load(), Phase::Member | Phase::Confirming);
+        (is_in && snapshot.value.is_formed()).then_some(snapshot)
+    }
+}

@@ -1,0 +1,292 @@
+//! Carrying out one statement: its plan goes to the coordinator or the register, the rows come back
+//! in the client's words.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use repair::version::Siblings;
+use wire::{ErrorKind, ErrorReply, Execute, Prepare, Query, QueryParams, ReplyWriter, RowsHead};
+
+use super::session::{Circumstances, Reply};
+use super::statement::parse;
+use super::{Front, FrontCounters, errors};
+use crate::coord::{RangeRead, RowRead, RowWrite, Written};
+use crate::metadata::Snapshot;
+use crate::plan::{
+    self, BindContext, DamagedKey, Plan, Prepared, ReadPartitionPlan, ReadRowPlan,
+    RemovePartitionPlan, SchemaPlan, WritePlan,
+};
+use crate::register::Proposed;
+
+/// How many rows of a removed partition are written at once.
+const REMOVALS_AT_ONCE: usize = 32;
+
+/// What a statement leads to.
+enum Outcome {
+    Void,
+    Keyspace(String),
+    Schema(wire::SchemaChange),
+    Rows(plan::LocalRows),
+    Row { answer: plan::Answer, key: crate::store::keys::RowKey, row: Siblings },
+    Page(plan::Page),
+}
+
+/// An outcome with the warnings that go with it.
+struct Done {
+    outcome: Outcome,
+    warnings: Vec<String>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, warnings: Vec::new() }
+    }
+}
+
+impl Front {
+    /// Answers QUERY.
+    pub(super) async fn query(&self, query: Query, under: Circumstances) -> Reply {
+        let carried_out = async {
+            let snapshot = self.snapshot()?;
+            let syntax = parse(&query.text)?;
+            let prepared = plan::prepare(&syntax, under.keyspace.as_deref(), &snapshot)?;
+            self.carry_out(&prepared, &query.params, &snapshot).await
+        };
+        let done = carried_out.await;
+        self.reply(done, &query.params, &under)
+    }
+
+    /// Answers EXECUTE.
+    pub(super) async fn execute(&self, execute: Execute, under: Circumstances) -> Reply {
+        let carried_out = async {
+            let snapshot = self.snapshot()?;
+            let unprepared = || ErrorKind::Unprepared { id: execute.id.clone() };
+            let known = self.statements.find(&execute.id).ok_or_else(unprepared)?;
+            let prepared = known.under(&snapshot)?;
+            self.carry_out(&prepared, &execute.params, &snapshot).await
+        };
+        let done = carried_out.await;
+        self.reply(done, &execute.params, &under)
+    }
+
+    /// Answers PREPARE.
+    pub(super) fn prepare(&self, prepare: &Prepare, under: &Circumstances) -> Reply {
+        FrontCounters::count(&self.counters.prepares);
+        let known = self.snapshot().and_then(|snapshot| {
+            let keyspace = under.keyspace.as_ref();
+            let known = self.statements.prepare(&prepare.text, keyspace, &snapshot)?;
+            let prepared = known.under(&snapshot)?;
+            Ok((known.id, prepared))
+        });
+        let mut reply = Reply::default();
+        let writer = writer(&mut reply.bytes, under);
+        match known {
+            Ok((id, prepared)) => writer.prepared(&wire::Prepared {
+                id: &id,
+                markers: prepared.markers(),
+                partition_key: prepared.partition_key(),
+                columns: prepared.columns(),
+            }),
+            Err(error) => {
+                FrontCounters::count(&self.counters.errors);
+                writer.error(&error);
+            }
+        }
+        reply
+    }
+
+    fn snapshot(&self) -> Result<Arc<Snapshot>, ErrorReply> {
+        self.serving().ok_or_else(|| ErrorKind::IsBootstrapping.into())
+    }
+
+    async fn carry_out(
+        &self,
+        prepared: &Prepared,
+        params: &QueryParams,
+        snapshot: &Snapshot,
+    ) -> Result<Done, ErrorReply> {
+        let context = BindContext {
+            now_us: self.parts.clock.wall_us(),
+            write_time_us: self.parts.write_clock.tick_us(),
+            consistency: params.consistency,
+            page_size: params.page_size,
+            paging_state: params.paging_state.as_deref(),
+            snapshot,
+            local: &self.parts.local,
+            limits: &self.limits,
+        };
+        match prepared.bind(&params.values, &context)? {
+            Plan::Nothing => Ok(Outcome::Void.into()),
+            Plan::Use(keyspace) => Ok(Outcome::Keyspace(keyspace).into()),
+            Plan::Rows(rows) => Ok(Outcome::Rows(rows).into()),
+            Plan::Schema(plan) => self.change_schema(*plan).await,
+            Plan::Write(plan) => self.write(*plan).await,
+            Plan::RemovePartition(plan) => self.remove_partition(*plan).await,
+            Plan::ReadRow(plan) => self.read_row(*plan).await,
+            Plan::ReadPartition(plan) => self.read_partition(*plan).await,
+        }
+    }
+
+    async fn change_schema(&self, plan: SchemaPlan) -> Result<Done, ErrorReply> {
+        FrontCounters::count(&self.counters.schema_changes);
+        let deadline = self.parts.clock.now() + self.parts.config.timeouts.metadata;
+        match self.parts.proposals.propose(plan.change, deadline).await {
+            Ok(Proposed::Chosen { .. }) => Ok(Outcome::Schema(plan.event).into()),
+            Ok(Proposed::Nothing) => Ok(Outcome::Void.into()),
+            Err(failure) => Err(errors::of_proposal(&failure)),
+        }
+    }
+
+    async fn write(&self, plan: WritePlan) -> Result<Done, ErrorReply> {
+        FrontCounters::count(&self.counters.writes);
+        let WritePlan { table, key, write, reads_first, level, returning } = plan;
+        let row_write =
+            RowWrite { table: Arc::clone(&table), key: key.clone(), write, reads_first, level };
+        let written = self.parts.coordinator.write(row_write).await;
+        let written = written.map_err(|error| errors::of_write(&error, &table))?;
+        let warnings = warnings(&written);
+        let outcome = match returning {
+            Some(answer) => Outcome::Row { answer, key, row: written.row },
+            None => Outcome::Void,
+        };
+        Ok(Done { outcome, warnings })
+    }
+
+    async fn remove_partition(&self, plan: RemovePartitionPlan) -> Result<Done, ErrorReply> {
+        let RemovePartitionPlan { table, token, level, mut rows } = plan;
+        while let Some(round) = rows.next_round() {
+            let read = RangeRead {
+                table: Arc::clone(&table),
+                token,
+                range: round.range,
+                rows_max: round.rows_max,
+                order: crate::store::engine::Order::Forward,
+                level,
+            };
+            let page = self.parts.coordinator.read_range(&read).await;
+            let page = page.map_err(|error| errors::of_read(&error))?;
+            rows.on_rows(page.rows, page.resume_after)?;
+        }
+        let mut removals = rows.finish().into_iter();
+        let remove = |removal: plan::Removal| {
+            let plan::Removal { key, write } = removal;
+            let table = Arc::clone(&table);
+            FrontCounters::count(&self.counters.writes);
+            self.parts.coordinator.write(RowWrite { table, key, write, reads_first: false, level })
+        };
+        let mut running: FuturesUnordered<_> =
+            removals.by_ref().take(REMOVALS_AT_ONCE).map(remove).collect();
+        while let Some(removed) = running.next().await {
+            removed.map_err(|error| errors::of_write(&error, &table))?;
+            running.extend(removals.next().map(remove));
+        }
+        Ok(Outcome::Void.into())
+    }
+
+    async fn read_row(&self, plan: ReadRowPlan) -> Result<Done, ErrorReply> {
+        FrontCounters::count(&self.counters.row_reads);
+        let ReadRowPlan { table, key, level, at_least, answer } = plan;
+        let read = RowRead { table, key: key.clone(), level, at_least };
+        match self.parts.coordinator.read_row(read).await {
+            Ok(row) => Ok(Outcome::Row { answer, key, row }.into()),
+            Err(error) => Err(errors::of_read(&error)),
+        }
+    }
+
+    async fn read_partition(&self, plan: ReadPartitionPlan) -> Result<Done, ErrorReply> {
+        FrontCounters::count(&self.counters.page_reads);
+        let ReadPartitionPlan { table, token, order, level, mut page } = plan;
+        while let Some(round) = page.next_round() {
+            let read = RangeRead {
+                table: Arc::clone(&table),
+                token,
+                range: round.range,
+                rows_max: round.rows_max,
+                order,
+                level,
+            };
+            let merged = self.parts.coordinator.read_range(&read).await;
+            let merged = merged.map_err(|error| errors::of_read(&error))?;
+            page.on_rows(merged.rows, merged.resume_after);
+        }
+        Ok(Outcome::Page(page.finish()).into())
+    }
+
+    fn reply(
+        &self,
+        done: Result<Done, ErrorReply>,
+        params: &QueryParams,
+        under: &Circumstances,
+    ) -> Reply {
+        let mut reply = Reply::default();
+        let written = done.and_then(|done| {
+            if let Outcome::Keyspace(keyspace) = &done.outcome {
+                reply.keyspace = Some(keyspace.as_str().into());
+            }
+            write_done(&done, params.skip_metadata, &mut reply.bytes, under).map_err(|damage| {
+                tracing::error!(%damage, "a stored key cannot be shown");
+                ErrorReply::new(ErrorKind::Server, damage.to_string())
+            })
+        });
+        if let Err(error) = written {
+            FrontCounters::count(&self.counters.errors);
+            reply.bytes.clear();
+            writer(&mut reply.bytes, under).error(&error);
+        }
+        reply
+    }
+}
+
+fn writer<'a>(out: &'a mut BytesMut, under: &Circumstances) -> ReplyWriter<'a> {
+    ReplyWriter::new(out, under.stream).compressed(under.compression)
+}
+
+fn write_done(
+    done: &Done,
+    skip_metadata: bool,
+    out: &mut BytesMut,
+    under: &Circumstances,
+) -> Result<(), DamagedKey> {
+    let writer = writer(out, under).warned(&done.warnings);
+    let head = |columns, paging_state| RowsHead { columns, paging_state, skip_metadata };
+    match &done.outcome {
+        Outcome::Void => writer.void(),
+        Outcome::Keyspace(keyspace) => writer.set_keyspace(keyspace),
+        Outcome::Schema(event) => writer.schema_change(event),
+        Outcome::Rows(local) => {
+            let mut rows = writer.rows(&RowsHead { columns: &local.columns, paging_state: None, skip_metadata });
+            local.write(&mut rows);
+            rows.finish();
+        }
+        Outcome::Row { answer, key, row } => {
+            let mut rows = writer.rows(&head(answer.columns(), None));
+            answer.write(&mut rows, key, row)?;
+            rows.finish();
+        }
+        Outcome::Page(page) => {
+            let mut rows = writer.rows(&head(page.columns(), page.paging_state()));
+            page.write(&mut rows)?;
+            rows.finish();
+        }
+    }
+    Ok(())
+}
+
+fn warnings(written: &Written) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if written.is_crowded {
+        let siblings = written.row.versions().len();
+        warnings.push(format!(
+            "row has {siblings} siblings: read context(), then write USING CONTEXT"
+        ));
+    }
+    if written.has_equal_sibling {
+        warnings.push(
+            "the row has a sibling of equal content: most likely this write was sent twice"
+                .to_owned(),
+        );
+    }
+    warnings
+}

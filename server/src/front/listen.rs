@@ -1,0 +1,39 @@
+//! Accepting connections of drivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::session::Session;
+use super::{Front, FrontCounters};
+
+impl Front {
+    /// Accepts connections until the task is dropped, one task for each.
+    #[expect(clippy::disallowed_methods, reason = "one task a connection")]
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of file descriptors, or the like: connections that end make room.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            let Ok(place) = place else {
+                FrontCounters::count(&self.counters.connections_refused);
+                continue;
+            };
+            // Without it an answer waits for the acknowledgement of the one before.
+            if stream.set_nodelay(true).is_err() {
+                continue;
+            }
+            FrontCounters::count(&self.counters.connections);
+            let (reader, writer) = stream.into_split();
+            let session = Session::new(Arc::clone(&self), reader, writer);
+            tokio::spawn(async move {
+                let _place = place;
+                session.run().await;
+            });
+        }
+    }
+}

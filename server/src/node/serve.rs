@@ -1,0 +1,383 @@
+//! Starting a node, and stopping it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use repair::version::SiblingLimits;
+use ring::register::SeedList;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::handler::PeerHandler;
+use super::introduction::{Introduction, Skews};
+use crate::admin::{self, AdminState};
+use crate::clock::{Clock, HybridClock, Random, SystemClock};
+use crate::cluster::Cluster;
+use crate::commits::{AnyMutation, Commits};
+use crate::config::Config;
+use crate::coord::{Coordinator, Patience};
+use crate::front::{Front, FrontParts};
+use crate::plan::LocalNode;
+use crate::peer::{Introduce, Listener, Pool, PoolOptions};
+use crate::register::{Keeper, ProposalQueue, Proposals};
+use crate::replica::Replica;
+use crate::store::commit::{CommitLoop, Promise, QueueLimits, queue};
+use crate::store::engine::Engine;
+use crate::store::rocks::RocksOptions;
+use crate::store::{self, Opened};
+use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
+use crate::upkeep::membership::{FoundingTerms, Membership, MemberAddress, Phase};
+
+/// How long a stopping node may take to finish what it has begun.
+const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// How long a fetch of newer metadata may take.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+
+/// Serves a node until `stop` is done, then finishes what was begun and returns.
+///
+/// `version`: the release and the commit that it was built from.
+///
+/// # Errors
+/// Where the configuration, the data directory or a port does not allow a start.
+pub async fn run(
+    config: Config,
+    version: &'static str,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let random = Random::system();
+    let opened = open(&config, random.clone()).await?;
+    let listeners = Listeners::bind(&config).await?;
+    let (parts, queued, commit_loop) = Parts::new(config, version, opened, random)?;
+    let committing = commit_loop.spawn(|failure| {
+        tracing::error!(%failure, "the store failed: stopping at once");
+        std::process::exit(1);
+    })?;
+    parts.keeper.load(parts.engine.as_ref()).context("cannot read the metadata on disk")?;
+    let standing = parts.commits.standing();
+    tracing::info!(
+        host = %standing.host, store = %standing.store, origin = ?standing.origin,
+        epoch = parts.cluster.epoch(), version, "started"
+    );
+    let front = parts.front();
+    let mut tasks = parts.start(&front, queued, listeners)?;
+    stop.await;
+    tracing::info!("stopping");
+    front.drain(DRAIN_MAX).await;
+    tasks.shutdown().await;
+    parts.commits.handle().stop().await;
+    let committed = tokio::task::spawn_blocking(move || committing.join());
+    if tokio::time::timeout(DRAIN_MAX, committed).await.is_err() {
+        tracing::warn!("the store did not stop in time");
+    }
+    Ok(())
+}
+
+async fn open(config: &Config, random: Random) -> anyhow::Result<Opened> {
+    let path = config.node.data_dir.clone();
+    let options = RocksOptions {
+        cache_bytes: config.store.cache_bytes.as_len(),
+        memtable_bytes: config.store.memtable_bytes.as_len(),
+        reserve_bytes: config.store.reserve_bytes.bytes(),
+        ..RocksOptions::default()
+    };
+    let open = move || store::open(&path, options, &mut || random.next_u128());
+    let opened = tokio::task::spawn_blocking(open).await?;
+    opened.with_context(|| format!("cannot open {}", config.node.data_dir.display()))
+}
+
+/// The ports of a node.
+struct Listeners {
+    cql: TcpListener,
+    internode: Listener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bound = |address: SocketAddr| move || format!("cannot listen on {address}");
+        let internode = config.internode_bind();
+        let frame_bytes_max = config.internode.frame_bytes_max.as_len();
+        Ok(Self {
+            cql: TcpListener::bind(config.cql_bind())
+                .await
+                .with_context(bound(config.cql_bind()))?,
+            internode: Listener::bind(internode, frame_bytes_max)
+                .await
+                .with_context(bound(internode))?,
+            admin: TcpListener::bind(config.admin_bind())
+                .await
+                .with_context(bound(config.admin_bind()))?,
+        })
+    }
+}
+
+/// The parts of a node.
+struct Parts {
+    config: Config,
+    version: &'static str,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    engine: Arc<dyn Engine>,
+    commits: Commits,
+    cluster: Arc<Cluster>,
+    introduction: Arc<Introduction>,
+    pool: Arc<Pool>,
+    keeper: Arc<Keeper>,
+    replica: Arc<Replica>,
+    coordinator: Arc<Coordinator>,
+    proposals: Arc<Proposals>,
+    phase: Arc<ArcSwap<Phase>>,
+}
+
+impl Parts {
+    fn new(
+        config: Config,
+        version: &'static str,
+        opened: Opened,
+        random: Random,
+    ) -> anyhow::Result<(Self, ProposalQueue, CommitLoop<AnyMutation>)> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = Arc::clone(&opened.engine);
+        let limits =
+            QueueLimits { queue_max: config.store.queue_max as usize, ..QueueLimits::default() };
+        let (handle, commit_loop) = queue(opened, limits, Promise::AfterSync)?;
+        let commits = Commits::new(handle);
+        let cluster = Arc::new(Cluster::new(commits.standing().host));
+        let introduction = Arc::new(Introduction {
+            cluster: Arc::clone(&cluster),
+            commits: commits.clone(),
+            clock: Arc::clone(&clock),
+            cluster_name: config.cluster.name.clone(),
+            internode: advertised(&config, config.internode.port),
+            skew_warn: config.clock.skew_warn,
+            skews: Skews::default(),
+        });
+        let pool_options = PoolOptions {
+            connect_timeout: config.timeouts.connect,
+            frame_bytes_max: config.internode.frame_bytes_max.as_len(),
+            queue_max: config.internode.queue_max as usize,
+            clock: Arc::clone(&clock),
+        };
+        let local: Arc<dyn Introduce> = introduction.clone();
+        let pool = Arc::new(Pool::new(local, pool_options));
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&cluster),
+            commits.clone(),
+            Arc::clone(&pool),
+            Arc::clone(&clock),
+        ));
+        let replica = Arc::new(Replica::new(Arc::clone(&engine), commits.clone()));
+        let coordinator = Arc::new(Coordinator {
+            cluster: Arc::clone(&cluster),
+            pool: Arc::clone(&pool),
+            replica: Arc::clone(&replica),
+            keeper: Arc::clone(&keeper),
+            clock: Arc::clone(&clock),
+            random: random.clone(),
+            patience: Patience { read: config.timeouts.read, write: config.timeouts.write },
+        });
+        let (proposals, queued) = Proposals::new(
+            Arc::clone(&cluster),
+            Arc::clone(&keeper),
+            commits.clone(),
+            Arc::clone(&pool),
+            Arc::clone(&clock),
+            random.clone(),
+            seeds(&config)?,
+        );
+        let parts = Self {
+            clock,
+            random,
+            engine,
+            commits,
+            cluster,
+            introduction,
+            pool,
+            keeper,
+            replica,
+            coordinator,
+            proposals: Arc::new(proposals),
+            phase: Arc::new(ArcSwap::from_pointee(Phase::Seeds { silent: Vec::new() })),
+            version,
+            config,
+        };
+        Ok((parts, queued, commit_loop))
+    }
+
+    fn front(&self) -> Arc<Front> {
+        Arc::new(Front::new(FrontParts {
+            config: self.config.clone(),
+            cluster: Arc::clone(&self.cluster),
+            coordinator: Arc::clone(&self.coordinator),
+            proposals: Arc::clone(&self.proposals),
+            clock: Arc::clone(&self.clock),
+            write_clock: HybridClock::new(Arc::clone(&self.clock), 0),
+            phase: Arc::clone(&self.phase),
+            local: self.local_node(),
+        }))
+    }
+
+    /// What the system tables say of this node.
+    fn local_node(&self) -> LocalNode {
+        let generation_s = self.clock.wall_us() / 1_000_000;
+        LocalNode {
+            host: self.cluster.me(),
+            cql: advertised(&self.config, self.config.cql.port),
+            internode: advertised(&self.config, self.config.internode.port),
+            listen: self.config.listen.address,
+            datacenter: self.config.node.datacenter.clone(),
+            rack: self.config.node.rack.clone(),
+            generation: i32::try_from(generation_s).unwrap_or(i32::MAX),
+            version: self.version.to_owned(),
+        }
+    }
+
+    /// Starts everything that runs by itself.
+    fn start(
+        &self,
+        front: &Arc<Front>,
+        queued: ProposalQueue,
+        listeners: Listeners,
+    ) -> anyhow::Result<JoinSet<()>> {
+        let mut tasks = JoinSet::new();
+        let (heartbeats, inbox) = mpsc::channel(INBOX_MAX);
+        let (ahead, told_ahead) = watch::channel(None);
+        let local: Arc<dyn Introduce> = self.introduction.clone();
+        let handler = self.handler(heartbeats);
+        tasks.spawn(async move { listeners.internode.serve(local, handler).await });
+        let proposals = Arc::clone(&self.proposals);
+        tasks.spawn(async move { proposals.work(queued).await });
+        let membership = self.membership();
+        tasks.spawn(async move { membership.run().await });
+        tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
+        let admin = self.admin(front);
+        tasks.spawn(async move {
+            if let Err(error) = admin::serve(listeners.admin, admin).await {
+                tracing::error!(%error, "the admin port is closed");
+            }
+        });
+        let front = Arc::clone(front);
+        tasks.spawn(async move { front.serve(listeners.cql).await });
+        self.gossip(inbox, ahead)?;
+        Ok(tasks)
+    }
+
+    fn handler(&self, heartbeats: mpsc::Sender<Heartbeat>) -> Arc<PeerHandler> {
+        Arc::new(PeerHandler {
+            cluster: Arc::clone(&self.cluster),
+            keeper: Arc::clone(&self.keeper),
+            proposals: Arc::clone(&self.proposals),
+            coordinator: Arc::clone(&self.coordinator),
+            replica: Arc::clone(&self.replica),
+            engine: Arc::clone(&self.engine),
+            clock: Arc::clone(&self.clock),
+            heartbeats,
+            limits: SiblingLimits {
+                warn: self.config.siblings.warn as usize,
+                max: self.config.siblings.max as usize,
+            },
+            age_max: self.config.gc.age / 2,
+        })
+    }
+
+    fn membership(&self) -> Membership {
+        let cluster = &self.config.cluster;
+        Membership {
+            cluster: Arc::clone(&self.cluster),
+            keeper: Arc::clone(&self.keeper),
+            proposals: Arc::clone(&self.proposals),
+            commits: self.commits.clone(),
+            pool: Arc::clone(&self.pool),
+            clock: Arc::clone(&self.clock),
+            random: self.random.clone(),
+            terms: FoundingTerms {
+                name: cluster.name.clone(),
+                partitions: cluster.partitions,
+                claim_spread: cluster.claim_spread,
+                nodes_min: cluster.nodes_needed(),
+            },
+            address: MemberAddress {
+                internode: advertised(&self.config, self.config.internode.port),
+                cql: advertised(&self.config, self.config.cql.port),
+                datacenter: self.config.node.datacenter.clone(),
+                rack: self.config.node.rack.clone(),
+            },
+            phase: Arc::clone(&self.phase),
+        }
+    }
+
+    fn admin(&self, front: &Arc<Front>) -> AdminState {
+        AdminState {
+            cluster: Arc::clone(&self.cluster),
+            phase: Arc::clone(&self.phase),
+            commits: self.commits.clone(),
+            proposals: Arc::clone(&self.proposals),
+            replica: Arc::clone(&self.replica),
+            engine: Arc::clone(&self.engine),
+            skews: self.introduction.skews.clone(),
+            clients: Arc::clone(front.counters()),
+            version: self.version,
+        }
+    }
+
+    /// Starts the thread of the heartbeats. It ends with the process: nothing of it is on disk.
+    #[expect(clippy::disallowed_methods, reason = "heartbeats have a thread of their own")]
+    fn gossip(
+        &self,
+        inbox: mpsc::Receiver<Heartbeat>,
+        ahead: watch::Sender<Option<Ahead>>,
+    ) -> anyhow::Result<()> {
+        let options = GossipOptions {
+            cluster_name: self.config.cluster.name.clone(),
+            host: self.cluster.me(),
+            generation: self.clock.wall_us().cast_unsigned(),
+            address: advertised(&self.config, self.config.internode.port),
+            seeds: self.proposals.seeds().as_slice().to_vec(),
+            interval: self.config.gossip.interval,
+            phi: self.config.gossip.phi,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (pool, clock, cluster) =
+            (Arc::clone(&self.pool), Arc::clone(&self.clock), Arc::clone(&self.cluster));
+        let gossiping = async move {
+            if let Err(error) = gossip::run(options, pool, clock, cluster, inbox, ahead).await {
+                tracing::error!(%error, "heartbeats have stopped");
+            }
+        };
+        let thread = std::thread::Builder::new().name("gossip".to_owned());
+        thread.spawn(move || runtime.block_on(gossiping))?;
+        Ok(())
+    }
+}
+
+/// Fetches newer metadata whenever a heartbeat tells of some.
+async fn follow(
+    keeper: Arc<Keeper>,
+    clock: Arc<dyn Clock>,
+    mut told: watch::Receiver<Option<Ahead>>,
+) {
+    while told.changed().await.is_ok() {
+        let ahead = *told.borrow_and_update();
+        if let Some(Ahead { address, epoch }) = ahead {
+            keeper.catch_up(address, epoch, clock.now() + CATCH_UP_MAX).await;
+        }
+    }
+}
+
+fn advertised(config: &Config, port: u16) -> SocketAddr {
+    SocketAddr::new(config.listen.advertised(), port)
+}
+
+/// The configured seeds; a node without any is the only seed of a cluster of its own.
+fn seeds(config: &Config) -> anyhow::Result<SeedList> {
+    let mut seeds = config.cluster.seeds.clone();
+    if seeds.is_empty() {
+        seeds.push(advertised(config, config.internode.port).to_string());
+    }
+    SeedList::new(seeds).context("cluster.seeds")
+}
