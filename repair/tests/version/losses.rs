@@ -3,8 +3,8 @@
 use ring::StoreId;
 
 use super::network::{CALM, Loss, PLACES, Place, Setting, Verdict, first_failure, run};
-use super::repair::version::{EpochSource, Minter, SafeRule, Siblings, Write, apply, stamp};
 use super::rules::{CAUGHT, Rule};
+use super::version::{EpochSource, Minter, SafeRule, Siblings, Write, apply, stamp};
 
 struct Epochs(u64);
 

@@ -7,5 +7,5 @@ mod network;
 mod random;
 mod rules;
 
-/// Under the name that other crates give it: the networks run over their stores as well.
-use starling_repair as repair;
+// Networks and rules take it from here, so that other crates can run them over their own stores.
+use starling_repair::version;

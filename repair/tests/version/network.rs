@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::random::Random;
-use super::repair::version::{Change, Column, Columns, Expiry, SiblingLimits, Siblings, Write};
+use super::version::{Change, Column, Columns, Expiry, SiblingLimits, Siblings, Write};
 
 /// Places 0 to 2 are the replicas, 3 to 5 the stand-ins of each.
 pub(crate) const PLACES: usize = 6;

@@ -3,9 +3,7 @@
 //! Their failures are what the safe rule is measured by: a network of replicas that does not
 //! catch them proves nothing.
 
-use super::repair::version::{
-    Actor, ActorRule, CounterOverflow, Dot, EpochSource, Seen, VersionVector,
-};
+use super::version::{Actor, ActorRule, CounterOverflow, Dot, EpochSource, Seen, VersionVector};
 
 /// A rule that any place may stamp by.
 pub(crate) type Rule = &'static (dyn ActorRule + Sync);
