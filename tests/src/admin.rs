@@ -49,6 +49,8 @@ pub fn counter(node: IpAddr, name: &str) -> Result<u64> {
 /// What a node says of itself and of what the cluster agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
+    /// The node's name.
+    pub host: Uuid,
     /// Minted when the cluster was formed.
     pub cluster: Uuid,
     /// The epoch of the metadata that the node serves from.
@@ -64,6 +66,7 @@ pub fn status(node: IpAddr) -> Result<Status> {
     let value = api(node, "status")?;
     let acceptors = list(&value, "acceptors")?.iter().map(as_text);
     Ok(Status {
+        host: text(&value, "host_id")?.parse()?,
         cluster: text(&value, "cluster_id")?.parse()?,
         epoch: number(&value, "epoch")?,
         store: text(&value, "store_id")?,

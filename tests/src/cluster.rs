@@ -25,6 +25,7 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use crate::place::{self, INTERNODE_PORT, Network};
+use crate::proxy::Proxy;
 use crate::{log, wait};
 
 pub use node::Node;
@@ -34,6 +35,9 @@ pub const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// No command of an operator takes longer than this.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// A node behind a proxy listens on an address so far behind that of the proxy.
+const BEHIND_PROXIES: usize = 100;
 
 /// How many lines of each log a failing test prints.
 const TAIL_LINES: usize = 40;
@@ -48,6 +52,7 @@ pub struct Builder {
     settings: Vec<String>,
     settings_of: BTreeMap<usize, Vec<String>>,
     prefix: Vec<String>,
+    is_behind_proxies: bool,
     listed: Vec<String>,
 }
 
@@ -55,6 +60,7 @@ pub struct Builder {
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
+    proxies: Vec<Proxy>,
     listed: Vec<String>,
     directory: Option<TempDir>,
     _network: Network,
@@ -91,6 +97,12 @@ impl Builder {
         self
     }
 
+    /// A proxy before the internode port of each node.
+    pub fn behind_proxies(mut self) -> Self {
+        self.is_behind_proxies = true;
+        self
+    }
+
     /// Phrases of warnings and errors that this test causes.
     pub fn listed(mut self, phrases: &[&str]) -> Self {
         self.listed.extend(phrases.iter().map(|&phrase| phrase.to_owned()));
@@ -115,21 +127,37 @@ impl Builder {
             .map(|seed| format!("{}:{INTERNODE_PORT}", network.address(seed)))
             .collect();
         let binary = place::binary()?;
+        let behind = if self.is_behind_proxies { BEHIND_PROXIES } else { 0 };
+        let address = |index: usize| network.address(index + behind);
+        let proxied = if self.is_behind_proxies { self.nodes } else { 0 };
+        let proxies = (0..proxied)
+            .map(|index| Proxy::start(network.address(index), address(index)))
+            .collect::<Result<_>>()?;
         let nodes = (0..self.nodes)
             .map(|index| {
                 let own = self.settings_of.get(&index).into_iter().flatten();
-                let settings: Vec<_> = self.settings.iter().chain(own).cloned().collect();
+                let mut settings: Vec<_> = self.settings.iter().chain(own).cloned().collect();
+                let address = address(index);
+                if self.is_behind_proxies {
+                    settings.push(format!("listen.advertise={}", network.address(index)));
+                }
                 Node::new(node::Plan {
                     binary: binary.clone(),
                     prefix: self.prefix.clone(),
-                    address: network.address(index),
+                    address,
                     home: directory.path().join(format!("node{index}")),
                     seeds: seeds.clone(),
                     settings,
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Cluster { nodes, listed: self.listed, directory: Some(directory), _network: network })
+        Ok(Cluster {
+            nodes,
+            proxies,
+            listed: self.listed,
+            directory: Some(directory),
+            _network: network,
+        })
     }
 }
 
@@ -143,6 +171,7 @@ impl Cluster {
             settings: Vec::new(),
             settings_of: BTreeMap::new(),
             prefix: Vec::new(),
+            is_behind_proxies: false,
             listed: Vec::new(),
         }
     }
@@ -155,6 +184,11 @@ impl Cluster {
     /// All nodes.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The proxies before the nodes, if there are any.
+    pub fn proxies(&self) -> &[Proxy] {
+        &self.proxies
     }
 
     /// The addresses of all nodes.

@@ -5,6 +5,7 @@
 //! tests/*.rs --> Cluster --> Node (a child process, a data directory, a log)
 //!            \-> Client  --> one connection to one node, so a test chooses its coordinator
 //!            \-> python, scylla: drivers as their users run them
+//!            \-> proxy: a door before a node that swallows its answers
 //! ```
 //!
 //! Law: every wait has a bound, no process outlives its [`Cluster`], and a node that logs a
@@ -16,6 +17,7 @@ pub mod cql;
 pub mod history;
 pub mod log;
 pub mod place;
+pub mod proxy;
 pub mod python;
 pub mod trace;
 pub mod wait;

@@ -7,6 +7,7 @@ mod contexts;
 mod crowd;
 mod deletes;
 mod limits;
+mod lost_answers;
 mod pages;
 mod returning;
 mod updates;
