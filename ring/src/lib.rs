@@ -10,8 +10,14 @@
 
 mod node;
 mod partition;
+mod preference;
+mod ring;
+mod strategy;
 mod token;
 
 pub use node::{HostId, Node, StoreId, StoreIdError};
 pub use partition::{PartitionId, Partitions};
+pub use preference::{Placement, StandIn, stand_ins};
+pub use ring::{Ring, RingError};
+pub use strategy::Strategy;
 pub use token::{KEY_BYTES_MAX, KeyError, Token, partition_key, partition_key_components};

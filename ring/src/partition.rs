@@ -127,7 +127,7 @@ mod tests {
         for count in [1, 65_535] {
             let partitions = Partitions::new(count).unwrap();
             assert_eq!(partitions.iter().len(), count);
-            assert_eq!(partitions.end_of(partitions.iter().next_back().unwrap()), Token::MAX);
+            assert_eq!(partitions.end_of(partitions.iter().last().unwrap()), Token::MAX);
         }
         let one = Partitions::new(1).unwrap();
         assert_eq!(one.tokens_of(one.partition_of(Token::new(5))), Token::MIN..=Token::MAX);
