@@ -8,6 +8,7 @@
 //! Everything here is pure: no async, no clock, no randomness, no I/O. A node's answer depends on
 //! the arguments alone, so all nodes that know the same epoch place every key alike.
 
+mod claim;
 mod node;
 mod partition;
 mod preference;
@@ -15,6 +16,7 @@ mod ring;
 mod strategy;
 mod token;
 
+pub use claim::{ClaimError, claim};
 pub use node::{HostId, Node, StoreId, StoreIdError};
 pub use partition::{PartitionId, Partitions};
 pub use preference::{Placement, StandIn, stand_ins};
