@@ -14,6 +14,7 @@ mod partition;
 mod preference;
 mod ring;
 mod strategy;
+mod tally;
 mod token;
 
 pub use claim::{ClaimError, claim};
@@ -22,4 +23,5 @@ pub use partition::{PartitionId, Partitions};
 pub use preference::{Placement, StandIn, stand_ins};
 pub use ring::{Ring, RingError};
 pub use strategy::Strategy;
+pub use tally::{HOSTS_INLINE, Tally, Unavailable};
 pub use token::{KEY_BYTES_MAX, KeyError, Token, partition_key, partition_key_components};
