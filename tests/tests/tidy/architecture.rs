@@ -19,9 +19,11 @@ fn is_path(span: &str) -> bool {
     is_plain && span.contains('/') && !is_built
 }
 
-/// Whether a path is one of the checkout or of a crate's sources.
+/// Whether a path, or a module of that name, is one of the checkout or of a crate's sources.
 fn exists(path: &str) -> bool {
-    let at = |folder: &Path| folder.join(path).exists();
+    let at = |folder: &Path| {
+        folder.join(path).exists() || folder.join(path).with_added_extension("rs").exists()
+    };
     at(repository()) || CRATES.iter().any(|krate| at(&repository().join(krate).join("src")))
 }
 
