@@ -249,7 +249,8 @@ proptest! {
                 .collect();
             let mut expected = Vec::new();
             for &absent in replicas.iter().filter(|node| !is_alive(**node)) {
-                if let Some(next) = spare.iter().position(|n| datacenter(*n) == datacenter(absent)) {
+                let is_near = |node: &HostId| datacenter(*node) == datacenter(absent);
+                if let Some(next) = spare.iter().position(is_near) {
                     expected.push(StandIn { absent, host: spare.remove(next) });
                 }
             }
