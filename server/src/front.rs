@@ -16,11 +16,11 @@ mod session;
 mod statement;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 pub use counters::FrontCounters;
 
@@ -64,7 +64,7 @@ pub struct Front {
     counters: Arc<FrontCounters>,
     /// One permit a connection.
     places: Arc<Semaphore>,
-    is_draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl Front {
@@ -76,7 +76,7 @@ impl Front {
             statements: StatementCache::new(parts.config.cql.prepared_max),
             counters: Arc::default(),
             places,
-            is_draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             parts,
         }
     }
@@ -88,16 +88,12 @@ impl Front {
 
     /// Takes no more requests, and waits for those in flight, but not longer than `most`.
     pub async fn drain(&self, most: Duration) {
-        self.is_draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
         let all = self.parts.config.cql.connections_max;
         let empty = self.places.acquire_many(all);
         if tokio::time::timeout(most, empty).await.is_err() {
             tracing::warn!("clients were still waiting for answers when the node stopped");
         }
-    }
-
-    fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Relaxed)
     }
 
     /// The metadata to serve by; none while this node does not serve.

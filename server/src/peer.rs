@@ -21,3 +21,6 @@ pub use message::{
     Answer, Body, Class, Head, Hello, PROTOCOL, Received, Refusal, Request, RowList,
 };
 pub use pool::{Introduce, Pool, PoolOptions, Target};
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,16 @@ use super::session::Session;
 use super::{Front, FrontCounters};
 
 impl Front {
-    /// Accepts connections until the task is dropped, one task for each.
+    /// Accepts connections until the node drains, one task for each.
     #[expect(clippy::disallowed_methods, reason = "one task a connection")]
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let accepted = tokio::select! {
+                biased;
+                () = self.draining.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((stream, _)) = accepted else {
                 // Out of file descriptors, or the like: connections that end make room.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;

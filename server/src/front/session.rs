@@ -114,9 +114,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     async fn turn(&mut self, startup_by: Instant) {
         let in_flight_max = self.front.parts.config.cql.in_flight_max as usize;
         let has_room = self.running.len() < in_flight_max && self.out.len() < OUT_MAX;
-        if self.front.is_draining() {
-            self.is_reading = false;
-        }
         if self.is_reading && has_room && self.inbound.capacity() == self.inbound.len() {
             self.inbound.reserve(self.read_size);
         }
@@ -129,6 +126,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             read = self.reader.read_buf(&mut self.inbound), if self.is_reading && has_room => {
                 self.after_read(read.unwrap_or(0));
             }
+            () = self.front.draining.cancelled(), if self.is_reading => self.is_reading = false,
             () = sleep_until(startup_by), if self.is_reading && !self.has_started => {
                 self.is_reading = false;
             }

@@ -62,6 +62,11 @@ impl Listener {
         Ok(Self { socket: TcpListener::bind(address).await?, frame_bytes_max })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     /// Accepts connections until the task is dropped.
     #[expect(clippy::disallowed_methods, reason = "one task a connection")]
     pub async fn serve<H: Handler>(self, local: Arc<dyn Introduce>, handler: Arc<H>) {
