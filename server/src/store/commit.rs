@@ -360,10 +360,7 @@ impl Committer {
         if batch.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.engine.commit(batch, durability) {
-            self.identity.refused();
-            return Err(error);
-        }
+        self.engine.commit(batch, durability)?;
         self.peers.committed();
         if self.identity.committed()? {
             count(&self.counters.lease_renewals, 1);

@@ -272,10 +272,10 @@ impl Identity {
 
     /// Puts the record of a longer lease into `batch` when half of the present one is used.
     pub(super) fn stage(&mut self, batch: &mut Batch) {
-        if self.lease_end.saturating_sub(self.next_epoch) < LEASE_BLOCK / 2 {
-            let end = self.lease_end + LEASE_BLOCK;
+        let is_low = self.lease_end.saturating_sub(self.next_epoch) < LEASE_BLOCK / 2;
+        self.staged_end = is_low.then_some(self.lease_end + LEASE_BLOCK);
+        if let Some(end) = self.staged_end {
             batch.put(Family::Local, NAME, self.record(end).encode());
-            self.staged_end = Some(end);
         }
     }
 
@@ -299,11 +299,6 @@ impl Identity {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The batch was refused.
-    pub(super) fn refused(&mut self) {
-        self.staged_end = None;
     }
 
     fn record(&self, lease_end: u64) -> Record {

@@ -465,6 +465,21 @@ mod tests {
     }
 
     #[test]
+    fn record_with_a_spoilt_byte_is_a_torn_one() {
+        let mut batch = Batch::default();
+        batch.put(Family::Rows, &b"key"[..], &b"value"[..]);
+        batch.delete(Family::Marks, &b"gone"[..]);
+        let mut record = Vec::new();
+        encode(&batch, &mut record);
+        assert_eq!(decode(&mut record.as_slice()), Some(batch));
+        for index in 0..record.len() {
+            let mut bad = record.clone();
+            bad[index] ^= 1;
+            assert_eq!(decode(&mut bad.as_slice()), None);
+        }
+    }
+
+    #[test]
     fn copy_of_a_disk_goes_its_own_way() {
         let disk = MemoryDisk::new();
         let engine = disk.open();

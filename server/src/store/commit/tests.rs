@@ -330,31 +330,34 @@ async fn store_that_was_kept_mints_once_it_is_confirmed() {
     assert_eq!(ended, Ok(()));
 }
 
-/// Runs the loop on a thread over an operation that ends it; returns why it says it ended.
-fn failure_of(disk: &MemoryDisk, op: Op) -> (CommitFailure, CommitError) {
-    let (handle, commit_loop) = running(disk, QueueLimits::default());
+/// Runs the loop on a thread over an operation that ends it: why it says it ended, the answer,
+/// and the answer to a write that was still waiting.
+fn failure_of(op: Op) -> (CommitFailure, CommitError, CommitError) {
+    let disk = MemoryDisk::new();
+    let limits = QueueLimits { group_max: 1, ..QueueLimits::default() };
+    let (handle, commit_loop) = running(&disk, limits);
     let (tell, told) = mpsc::channel();
     let answer = handle.submit(op).unwrap();
     let waiting = handle.submit(Op::Add(K)).unwrap();
     disk.set_syncs_fail(true);
     let thread = commit_loop.spawn(move |failure| tell.send(failure).unwrap()).unwrap();
     thread.join().unwrap();
-    assert!(waiting.wait().is_err());
     assert_eq!(handle.submit(Op::Add(K)).unwrap_err(), CommitError::Stopped);
-    (told.recv().unwrap(), answer.wait().unwrap_err())
+    (told.recv().unwrap(), answer.wait().unwrap_err(), waiting.wait().unwrap_err())
 }
 
 #[test]
 fn failed_sync_acknowledges_nothing_and_is_told_to_whoever_stops_the_process() {
-    let (failure, answer) = failure_of(&MemoryDisk::new(), Op::Add(K));
+    let (failure, answer, waiting) = failure_of(Op::Add(K));
     assert!(matches!(failure, CommitFailure::Log(EngineError::SyncFailed { .. })));
     assert!(matches!(answer, CommitError::Failed { .. }));
+    assert_eq!(waiting, CommitError::Stopped);
 }
 
 #[test]
 fn panic_of_a_mutation_is_told_to_whoever_stops_the_process() {
-    let (failure, answer) = failure_of(&MemoryDisk::new(), Op::Panic);
-    assert_eq!((failure, answer), (CommitFailure::Panicked, CommitError::Lost));
+    let failure = (CommitFailure::Panicked, CommitError::Lost, CommitError::Lost);
+    assert_eq!(failure_of(Op::Panic), failure);
 }
 
 #[test]

