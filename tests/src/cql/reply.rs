@@ -48,6 +48,8 @@ pub struct Refusal {
 pub struct Rows {
     /// The names of the columns.
     pub columns: Vec<String>,
+    /// The types of the columns; of a collection, that of its elements as well.
+    pub types: Vec<Vec<u16>>,
     /// Row by row, in the order of the columns.
     pub cells: Vec<Vec<Option<Vec<u8>>>>,
     /// Where the next page begins, if there is one.
@@ -58,6 +60,18 @@ impl Rows {
     /// How many rows there are.
     pub fn count(&self) -> usize {
         self.cells.len()
+    }
+
+    /// Each row as people read it, `1 | a | null`.
+    pub fn shown(&self) -> Result<Vec<String>> {
+        let shown = |(at, cell): (usize, &Option<Vec<u8>>)| {
+            cell.as_ref().map_or(Ok("null".to_owned()), |bytes| show(&self.types[at], bytes))
+        };
+        let line = |row: &Vec<_>| {
+            let cells = row.iter().enumerate().map(shown).collect::<Result<Vec<_>>>()?;
+            Ok(cells.join(" | "))
+        };
+        self.cells.iter().map(line).collect()
     }
 
     /// The bytes of one cell.
@@ -112,6 +126,24 @@ impl Rows {
         let count = reader.int()?;
         (0..count).map(|_| Ok(String::from_utf8(reader.cell()?.unwrap_or_default())?)).collect()
     }
+}
+
+/// A value as people write it; a type that tests do not know yet shows its bytes.
+fn show(types: &[u16], bytes: &[u8]) -> Result<String> {
+    Ok(match types {
+        [0x02 | 0x0B] => i64::from_be_bytes(bytes.try_into()?).to_string(),
+        [0x04] => (bytes == [1]).to_string(),
+        [0x09] => i32::from_be_bytes(bytes.try_into()?).to_string(),
+        [0x0C] => Uuid::from_slice(bytes)?.to_string(),
+        [0x0D] => std::str::from_utf8(bytes)?.to_owned(),
+        [0x20 | 0x22, element @ ..] => {
+            let mut reader = Reader(bytes);
+            let elements =
+                (0..reader.int()?).map(|_| show(element, &reader.cell()?.unwrap_or_default()));
+            format!("{{{}}}", elements.collect::<Result<Vec<_>>>()?.join(", "))
+        }
+        _ => super::blob_literal(bytes),
+    })
 }
 
 /// Reads an answer and the warnings that came with it.
@@ -199,14 +231,16 @@ impl<'a> Reader<'a> {
             self.string()?;
             self.string()?;
         }
-        let mut columns = Vec::new();
+        let (mut columns, mut types) = (Vec::new(), Vec::new());
         for _ in 0..width {
             if flags & GLOBAL_TABLE == 0 {
                 self.string()?;
                 self.string()?;
             }
             columns.push(self.string()?);
-            self.column_type()?;
+            let mut found = Vec::new();
+            self.column_type(&mut found)?;
+            types.push(found);
         }
         let height = usize::try_from(self.int()?)?;
         let mut cells = Vec::new();
@@ -214,17 +248,19 @@ impl<'a> Reader<'a> {
             cells.push((0..width).map(|_| self.cell()).collect::<Result<_>>()?);
         }
         ensure!(self.0.is_empty(), "{} bytes after the rows", self.0.len());
-        Ok(Rows { columns, cells, paging_state })
+        Ok(Rows { columns, types, cells, paging_state })
     }
 
-    /// Reads over a type: names of custom types, and elements of collections.
-    fn column_type(&mut self) -> Result<()> {
-        match self.short()? {
-            0x00 => drop(self.string()?),
-            0x20 | 0x22 => self.column_type()?,
+    /// Reads a type and, of a collection, those of its elements.
+    fn column_type(&mut self, found: &mut Vec<u16>) -> Result<()> {
+        let kind = self.short()?;
+        found.push(kind);
+        match kind {
+            0x00 => drop(self.string()?), // A custom type has a name.
+            0x20 | 0x22 => self.column_type(found)?,
             0x21 => {
-                self.column_type()?;
-                self.column_type()?;
+                self.column_type(found)?;
+                self.column_type(found)?;
             }
             _ => {}
         }
@@ -259,6 +295,8 @@ mod tests {
         assert_eq!(warnings, ["many"]);
         assert_eq!((rows.int(0, "a").unwrap(), rows.cell(0, "s").unwrap()), (7, None));
         assert!(rows.text_set(0, "s").unwrap().is_empty());
+        assert_eq!(rows.types, [vec![0x09], vec![0x22, 0x0D]]);
+        assert_eq!(rows.shown().unwrap(), ["7 | null"]);
     }
 
     #[test]

@@ -73,6 +73,8 @@ fn a_delete_of_a_partition_removes_its_rows_and_no_others() -> Result<()> {
             other.run(&insert)?;
         }
     }
+    client.run("DELETE FROM app.lines WHERE p = 1 AND c >= 5")?;
+    assert_eq!(other.rows("SELECT c FROM app.lines WHERE p = 1")?.count(), 10, "5 rows, twice");
     client.run("DELETE FROM app.lines WHERE p = 1")?;
     assert_eq!(other.rows("SELECT c FROM app.lines WHERE p = 1")?.count(), 0);
     assert_eq!(other.rows("SELECT c FROM app.lines WHERE p = 2")?.count(), 20);
