@@ -39,7 +39,7 @@ pub enum ConnectError {
         /// The contact points.
         hosts: String,
         /// What it said.
-        error: ServerError,
+        error: Box<ServerError>,
     },
     /// A node was reached, but what it tells of its cluster cannot be understood.
     #[error("{hosts}: cannot learn of the cluster: {why}")]
@@ -70,7 +70,7 @@ impl ConnectError {
             other => return Self::Metadata { hosts, why: other.to_string() },
         };
         if let Some(error) = refusal(&broken) {
-            return Self::Refused { hosts, error };
+            return Self::Refused { hosts, error: Box::new(error) };
         }
         let why = match broken {
             ConnectionPoolError::Broken { last_connection_error } => {
@@ -137,7 +137,7 @@ pub enum BindError {
 pub enum ExecuteError {
     /// A node answered with an error.
     #[error(transparent)]
-    Server(#[from] ServerError),
+    Server(#[from] Box<ServerError>),
     /// No node is connected: nothing was sent.
     #[error("no node is reachable: {why}")]
     NotConnected {
@@ -242,7 +242,7 @@ impl ExecuteError {
     fn attempt(node: Option<SocketAddr>, theirs: RequestAttemptError) -> Self {
         match theirs {
             RequestAttemptError::DbError(error, message) => {
-                Self::Server(ServerError::new(node, &error, message))
+                Self::Server(Box::new(ServerError::new(node, &error, message)))
             }
             RequestAttemptError::BrokenConnectionError(error) => {
                 Self::Lost { node, why: error.to_string() }
