@@ -30,6 +30,7 @@ mod select;
 mod system;
 mod update;
 mod using;
+mod write;
 
 
 use std::sync::Arc;
@@ -40,10 +41,13 @@ use ring::Token;
 use types::Consistency;
 
 pub use answer::{Answer, DamagedKey};
+pub use ddl::DefinitionError;
 pub use error::PlanError;
 pub use page::{Page, PageOp, Round};
 pub use prepared::{BindContext, Limits, LocalNode, Prepared, prepare};
 pub use remove::{Removal, RemoveOp};
+pub use seal::SealError;
+pub use system::{CQL_VERSION, RELEASE_VERSION};
 
 use crate::metadata::{Change, Table};
 use crate::store::engine::Order;

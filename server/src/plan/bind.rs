@@ -1,1 +1,238 @@
-//! (in the making)
+//! Terms of a statement and the values of a request, checked against the types that they meet.
+//!
+//! A term becomes an [`Expression`] once, when its statement is prepared: constants are encoded
+//! then, and each bind marker learns its name and type. With the values of a request it becomes a
+//! [`Bound`] value in the canonical form of its type.
+//!
+//! Callers: everything in `plan` that has a term. Pure.
+
+use std::borrow::Cow;
+
+use sql::{Literal, Marker, Term, TermKind, TypeName};
+use types::CqlType;
+use types::collection::{elements, normalise};
+
+use super::PlanError;
+
+/// The bind markers of a statement, as far as they were met.
+#[derive(Debug)]
+pub(super) struct Markers {
+    /// By index in the text.
+    specs: Vec<Option<(String, CqlType)>>,
+}
+
+/// A term with its type and the name that errors call it by.
+#[derive(Debug, Clone)]
+pub(super) struct Expression {
+    name: String,
+    kind: CqlType,
+    slot: Slot,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone)]
+enum Slot {
+    /// The text: encoded already; none is null.
+    Constant(Option<Vec<u8>>),
+    /// The request: the value with this index.
+    Marker(u16),
+    /// Both: a list or a set, some of whose elements come with the request.
+    Elements(Vec<Expression>),
+}
+
+/// The values of a request, by marker.
+#[derive(Debug)]
+pub(super) struct BoundValues<'a>(Vec<wire::Value<'a>>);
+
+/// What a term is worth in one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound<'a> {
+    /// Null; also a set without elements, which is the same.
+    Null,
+    /// Not set: whatever it was for stays as it is.
+    Unset,
+    /// A value in the canonical form of its type.
+    Value(Cow<'a, [u8]>),
+}
+
+impl Markers {
+    /// The markers of a statement, none of them met yet.
+    pub(super) fn of(statement: &sql::Statement) -> Self {
+        Self { specs: vec![None; statement.markers().len()] }
+    }
+
+    /// A term that is to be a value of `kind`, for what is called `name`.
+    pub(super) fn expression(
+        &mut self,
+        term: &Term,
+        name: &str,
+        kind: &CqlType,
+    ) -> Result<Expression, PlanError> {
+        let slot = match (&term.kind, kind.thawed()) {
+            (TermKind::Marker(marker), _) => return Ok(self.marker(marker, name, kind)),
+            (TermKind::Hinted { kind: TypeName::Known(hint), term }, wanted)
+                if hint.thawed() == wanted =>
+            {
+                return self.expression(term, name, kind);
+            }
+            (TermKind::Call { function, .. }, _) => {
+                return Err(PlanError::unsupported(format!("function {function}() as a value")));
+            }
+            (TermKind::Set(terms), CqlType::Set(of))
+            | (TermKind::List(terms), CqlType::List(of)) => self.elements(terms, name, of)?,
+            _ => Slot::Constant(constant(term, name, kind)?),
+        };
+        Ok(Expression { name: name.to_owned(), kind: kind.clone(), slot })
+    }
+
+    /// A marker that stands for a value of `kind`.
+    pub(super) fn marker(&mut self, marker: &Marker, name: &str, kind: &CqlType) -> Expression {
+        let shown = marker.name.as_ref().map_or(name, |given| &given.text);
+        if let Some(spec) = self.specs.get_mut(usize::from(marker.index)) {
+            *spec = Some((shown.to_owned(), kind.clone()));
+        }
+        let slot = Slot::Marker(marker.index);
+        Expression { name: shown.to_owned(), kind: kind.clone(), slot }
+    }
+
+    /// Name and type of every marker.
+    ///
+    /// # Errors
+    /// Where a marker stands in a place that was refused to nobody's knowledge.
+    pub(super) fn specs(self) -> Result<Vec<(String, CqlType)>, PlanError> {
+        let met = self.specs.into_iter().collect::<Option<_>>();
+        met.ok_or_else(|| PlanError::unsupported("a bind marker in this place"))
+    }
+
+    fn elements(&mut self, terms: &[Term], name: &str, of: &CqlType) -> Result<Slot, PlanError> {
+        let name = format!("value({name})");
+        let each = terms.iter().map(|term| self.expression(term, &name, of));
+        Ok(Slot::Elements(each.collect::<Result<_, _>>()?))
+    }
+}
+
+fn constant(term: &Term, name: &str, kind: &CqlType) -> Result<Option<Vec<u8>>, PlanError> {
+    let refused = |source| PlanError::Constant { name: name.to_owned(), source };
+    let value = match &term.kind {
+        TermKind::Literal(Literal::Null) => return Ok(None),
+        _ => term.constant(kind).map_err(refused)?,
+    };
+    let encoded = value.map(|value| value.encode(kind)).transpose();
+    encoded.map_err(|source| PlanError::Value { name: name.to_owned(), source })
+}
+
+impl<'a> BoundValues<'a> {
+    /// The values of a request for markers of these names.
+    ///
+    /// # Errors
+    /// Where there are more or fewer values than markers, or a name is missing.
+    pub(super) fn new(
+        values: &'a wire::Values,
+        names: &[(String, CqlType)],
+    ) -> Result<Self, PlanError> {
+        if values.is_named() {
+            let of_name = |(name, _): &(String, CqlType)| {
+                let found = values.iter().find(|bound| bound.name == Some(name));
+                found
+                    .map(|bound| bound.value)
+                    .ok_or_else(|| PlanError::NoValue { name: name.clone() })
+            };
+            return names.iter().map(of_name).collect::<Result<_, _>>().map(Self);
+        }
+        if values.len() != names.len() {
+            return Err(PlanError::ValueCount { markers: names.len(), values: values.len() });
+        }
+        Ok(Self(values.iter().map(|bound| bound.value).collect()))
+    }
+
+    fn get(&self, marker: u16) -> wire::Value<'a> {
+        self.0.get(usize::from(marker)).copied().unwrap_or(wire::Value::Null)
+    }
+}
+
+impl Expression {
+    /// The index of the marker that the whole expression is, if it is one.
+    pub(super) fn marker(&self) -> Option<u16> {
+        match self.slot {
+            Slot::Marker(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// What errors call it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value in this request.
+    pub(super) fn bind<'a>(&'a self, values: &BoundValues<'a>) -> Result<Bound<'a>, PlanError> {
+        let bytes = match &self.slot {
+            Slot::Constant(None) => return Ok(Bound::Null),
+            Slot::Constant(Some(constant)) => Cow::Borrowed(constant.as_slice()),
+            Slot::Marker(index) => match values.get(*index) {
+                wire::Value::Null => return Ok(Bound::Null),
+                wire::Value::Unset => return Ok(Bound::Unset),
+                wire::Value::Bytes(bytes) => self.normal(bytes)?,
+            },
+            Slot::Elements(each) => Cow::Owned(self.joined(each, values)?),
+        };
+        let is_empty_set = matches!(self.kind, CqlType::Set(_)) && bytes[..] == [0_u8; 4];
+        Ok(if is_empty_set { Bound::Null } else { Bound::Value(bytes) })
+    }
+
+    /// The value, which must be there.
+    pub(super) fn bind_value<'a>(
+        &'a self,
+        values: &BoundValues<'a>,
+    ) -> Result<Cow<'a, [u8]>, PlanError> {
+        match self.bind(values)? {
+            Bound::Value(value) => Ok(value),
+            Bound::Null => Err(PlanError::Null { name: self.name.clone() }),
+            Bound::Unset => Err(PlanError::Unset { name: self.name.clone() }),
+        }
+    }
+
+    /// The value of an `int`; none where it is not set.
+    pub(super) fn bind_int(&self, values: &BoundValues<'_>) -> Result<Option<i32>, PlanError> {
+        let value = match self.bind(values)? {
+            Bound::Value(value) => value,
+            Bound::Unset => return Ok(None),
+            Bound::Null => return Err(PlanError::Null { name: self.name.clone() }),
+        };
+        Ok(value.as_ref().try_into().ok().map(i32::from_be_bytes))
+    }
+
+    /// The elements of a list or set.
+    pub(super) fn bind_elements(
+        &self,
+        values: &BoundValues<'_>,
+    ) -> Result<Vec<Vec<u8>>, PlanError> {
+        let list = self.bind_value(values)?;
+        let each = elements(&self.kind, &list).map_err(|source| self.refused(source))?;
+        each.map(|element| element.map(<[u8]>::to_vec).map_err(|source| self.refused(source)))
+            .collect()
+    }
+
+    fn normal<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PlanError> {
+        normalise(&self.kind, bytes).map_err(|source| self.refused(source))
+    }
+
+    /// The list or set of the elements.
+    fn joined(&self, each: &[Self], values: &BoundValues<'_>) -> Result<Vec<u8>, PlanError> {
+        let too_large = || types::ValueError::TooLarge { kind: self.kind.clone() };
+        let len = |len: usize| {
+            i32::try_from(len).map(i32::to_be_bytes).map_err(|_| self.refused(too_large()))
+        };
+        let mut list = len(each.len())?.to_vec();
+        for element in each {
+            let value = element.bind_value(values)?;
+            list.extend_from_slice(&len(value.len())?);
+            list.extend_from_slice(&value);
+        }
+        self.normal(&list).map(Cow::into_owned)
+    }
+
+    fn refused(&self, source: types::ValueError) -> PlanError {
+        PlanError::Value { name: self.name.clone(), source }
+    }
+}

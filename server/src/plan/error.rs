@@ -1,4 +1,14 @@
 //! Why a statement is refused before any replica is asked.
+//!
+//! The words are Cassandra's where it has some, for people and tests look for them.
+
+use ring::KEY_BYTES_MAX;
+use types::{Consistency, CqlType};
+
+use super::answer::DamagedKey;
+use super::ddl::DefinitionError;
+use super::seal::SealError;
+use crate::metadata::ChangeError;
 
 /// Why a statement is refused. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,12 +20,320 @@ pub enum PlanError {
         /// The part's name.
         what: String,
     },
+    /// The statement names a table without its keyspace, and the session has none.
+    #[error(
+        "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename"
+    )]
+    NoKeyspace,
+    /// There is no such keyspace.
+    #[error("keyspace {keyspace} does not exist")]
+    UnknownKeyspace {
+        /// The name given.
+        keyspace: String,
+    },
+    /// There is no such table.
+    #[error("unconfigured table {table}")]
+    UnknownTable {
+        /// The name given.
+        table: String,
+    },
+    /// The table has no such column.
+    #[error("Undefined column name {column} in table {table}")]
+    UnknownColumn {
+        /// The name given.
+        column: String,
+        /// The table, with its keyspace.
+        table: String,
+    },
+    /// There is no such function.
+    #[error("Unknown function '{function}'")]
+    UnknownFunction {
+        /// The name given.
+        function: String,
+    },
+    /// A function is called with something else than it takes.
+    #[error("{function}() takes {takes}")]
+    Arguments {
+        /// The function.
+        function: &'static str,
+        /// What it takes.
+        takes: String,
+    },
+    /// More columns in a result than anybody reads.
+    #[error("A result has at most {max} columns")]
+    TooManySelections {
+        /// How many it may have.
+        max: usize,
+    },
+    /// The keyspace is the server's own.
+    #[error("{keyspace} keyspace is not user-modifiable.")]
+    SystemKeyspace {
+        /// Its name.
+        keyspace: String,
+    },
+    /// The request brings more or fewer values than the statement has markers.
+    #[error("there were {markers} markers(?) in CQL but {values} bound variables")]
+    ValueCount {
+        /// How many markers there are.
+        markers: usize,
+        /// How many values came.
+        values: usize,
+    },
+    /// The request names its values, and one is missing.
+    #[error("no value is bound to marker {name}")]
+    NoValue {
+        /// The marker's name.
+        name: String,
+    },
+    /// A constant that is none of the type it should have.
+    #[error("Invalid value for {name}: {source}")]
+    Constant {
+        /// What it is for.
+        name: String,
+        /// What is wrong with it.
+        source: sql::ConstantError,
+    },
+    /// Bytes that are no value of the type they should have.
+    #[error("Invalid value for {name}: {source}")]
+    Value {
+        /// What it is for.
+        name: String,
+        /// What is wrong with it.
+        source: types::ValueError,
+    },
+    /// Null where there must be a value.
+    #[error("Invalid null value for {name}")]
+    Null {
+        /// What it is for.
+        name: String,
+    },
+    /// A value that is not set where there must be one.
+    #[error("Invalid unset value for {name}")]
+    Unset {
+        /// What it is for.
+        name: String,
+    },
+    /// A partition key of one empty value.
+    #[error("Key may not be empty")]
+    EmptyKey,
+    /// A key, or a part of it, that is too long.
+    #[error("Key length of {len} is longer than maximum of {KEY_BYTES_MAX}")]
+    KeyTooLong {
+        /// Its length.
+        len: usize,
+    },
+    /// A part of the partition key is not named.
+    #[error("Some partition key parts are missing: {columns}")]
+    PartitionKeyMissing {
+        /// The columns.
+        columns: String,
+    },
+    /// A part of the clustering key is not named.
+    #[error("Some clustering keys are missing: {columns}")]
+    ClusteringMissing {
+        /// The columns.
+        columns: String,
+    },
+    /// A clustering column is restricted, and one before it is not.
+    #[error(
+        "PRIMARY KEY column \"{column}\" cannot be restricted as preceding column \"{preceding}\" \
+         is not restricted"
+    )]
+    ClusteringGap {
+        /// The restricted column.
+        column: String,
+        /// The one that is not.
+        preceding: String,
+    },
+    /// A write selects by a column outside the primary key.
+    #[error("Non PRIMARY KEY columns found in where clause: {column}")]
+    NotKey {
+        /// The column.
+        column: String,
+    },
+    /// Two relations on one column that do not go together.
+    #[error(
+        "{column} cannot be restricted by more than one relation if it includes an Equal, nor \
+         twice from the same side"
+    )]
+    RestrictedTwice {
+        /// The column.
+        column: String,
+    },
+    /// `!=` in a WHERE.
+    #[error("Unsupported \"!=\" relation on {column}")]
+    NotEqual {
+        /// The column.
+        column: String,
+    },
+    /// UPDATE sets a part of the key.
+    #[error("PRIMARY KEY part {column} found in SET part")]
+    SetKey {
+        /// The column.
+        column: String,
+    },
+    /// DELETE of a part of the key.
+    #[error("Invalid identifier {column} for deletion (should not be a PRIMARY KEY part)")]
+    DeleteKey {
+        /// The column.
+        column: String,
+    },
+    /// One column is written twice.
+    #[error("Multiple definitions found for column {column}")]
+    ColumnTwice {
+        /// The column.
+        column: String,
+    },
+    /// INSERT has more or fewer values than columns.
+    #[error("Unmatched column names/values")]
+    ColumnCount,
+    /// An operation that the type of the column does not have.
+    #[error("Invalid operation ({operation}) for column {column} of type {kind}")]
+    Operation {
+        /// The operation, as it would be written.
+        operation: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        kind: CqlType,
+    },
+    /// A key column in a place for columns outside the key.
+    #[error("Cannot use selection function {function} on PRIMARY KEY part {column}")]
+    FunctionOfKey {
+        /// The function.
+        function: &'static str,
+        /// The column.
+        column: String,
+    },
+    /// A time to live below zero.
+    #[error("A TTL must be greater or equal to 0, but was {ttl}")]
+    TtlNegative {
+        /// The time given, in seconds.
+        ttl: i32,
+    },
+    /// A time to live of more than twenty years.
+    #[error("ttl is too large. requested ({ttl}) maximum ({max})")]
+    TtlTooLarge {
+        /// The time given, in seconds.
+        ttl: i32,
+        /// The longest there is.
+        max: i32,
+    },
+    /// An attribute that the statement does not take.
+    #[error("USING {attribute} is not allowed in {verb}")]
+    Attribute {
+        /// The attribute.
+        attribute: &'static str,
+        /// The statement's first word.
+        verb: &'static str,
+    },
+    /// A timestamp for a siblings table.
+    #[error(
+        "USING TIMESTAMP is not allowed on {table}: the versions of a siblings table carry the \
+         server's own clock"
+    )]
+    Timestamp {
+        /// The table, with its keyspace.
+        table: String,
+    },
+    /// A clause that is about one row, in a statement that is about several.
+    #[error("{clause} needs the whole primary key: it is about one row")]
+    NeedsRow {
+        /// The clause.
+        clause: &'static str,
+    },
+    /// A context that has expired.
+    #[error("expired context: read the row again")]
+    ExpiredContext,
+    /// A context that is none of this row.
+    #[error("context not accepted: {source}")]
+    BadContext {
+        /// What is wrong with it.
+        source: SealError,
+    },
+    /// A paging state that is none of this statement.
+    #[error("paging state not accepted: {source}")]
+    BadPagingState {
+        /// What is wrong with it.
+        source: SealError,
+    },
+    /// A level that reads do not have.
+    #[error("ANY ConsistencyLevel is only supported for writes")]
+    ReadAtAny,
+    /// A level of conditional writes.
+    #[error(
+        "{level} is not supported as the consistency of a request: it belongs to conditional \
+         writes, which do not exist yet"
+    )]
+    SerialLevel {
+        /// The level.
+        level: Consistency,
+    },
+    /// A LIMIT of nothing.
+    #[error("LIMIT must be strictly positive")]
+    Limit,
+    /// An order that no stored row has.
+    #[error(
+        "Unsupported order by relation: only the clustering columns in their declared order, all \
+         of them as declared or all the other way round"
+    )]
+    OrderBy,
+    /// An order by something else than a clustering column.
+    #[error(
+        "Order by is currently only supported on the clustered columns of the PRIMARY KEY, got \
+         {column}"
+    )]
+    OrderByOther {
+        /// The column.
+        column: String,
+    },
+    /// A DELETE of a partition finds too much.
+    #[error(
+        "the DELETE would remove more than {max} rows: nothing was removed; name a smaller stretch"
+    )]
+    TooManyRows {
+        /// How many one statement may remove.
+        max: u32,
+    },
+    /// A replica has sent a row under a key that is none.
+    #[error(transparent)]
+    Damaged(#[from] DamagedKey),
+    /// Something is wrong with a keyspace or table that is to be made.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The register refuses a change of the schema.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
 }
 
 impl PlanError {
+    pub(super) fn unsupported(what: impl Into<String>) -> Self {
+        Self::Unsupported { what: what.into() }
+    }
+
     /// What drivers look at.
     pub fn kind(&self) -> wire::ErrorKind {
-        wire::ErrorKind::Invalid
+        match self {
+            Self::SystemKeyspace { .. } => wire::ErrorKind::Unauthorized,
+            Self::Damaged(_) => wire::ErrorKind::Server,
+            Self::Definition(error) => error.kind(),
+            Self::Change(error) => change_kind(error),
+            _ => wire::ErrorKind::Invalid,
+        }
+    }
+}
+
+fn change_kind(error: &ChangeError) -> wire::ErrorKind {
+    match error {
+        ChangeError::KeyspaceExists { keyspace } => {
+            wire::ErrorKind::AlreadyExists { keyspace: keyspace.clone(), table: String::new() }
+        }
+        ChangeError::TableExists { keyspace, table } => {
+            wire::ErrorKind::AlreadyExists { keyspace: keyspace.clone(), table: table.clone() }
+        }
+        ChangeError::NoDatacenter { .. } => wire::ErrorKind::Config,
+        ChangeError::NotFormed { .. } => wire::ErrorKind::IsBootstrapping,
+        _ => wire::ErrorKind::Invalid,
     }
 }
 

@@ -1,15 +1,28 @@
 //! A statement that was checked against a schema, waiting for its values.
+//!
+//! Callers: `front`, once per text and epoch for [`prepare`], once per execution for
+//! [`Prepared::bind`]. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use repair::version::SiblingLimits;
 use ring::HostId;
-use types::Consistency;
+use sql::Statement;
+use types::{Consistency, CqlType};
+use wire::ColumnSpec;
 
+use super::bind::{BoundValues, Markers};
+use super::catalog::{Session, Source};
+use super::ddl::Definition;
+use super::delete::DeletePlan;
+use super::insert::InsertPlan;
+use super::select::SelectPlan;
+use super::system::SystemSelect;
+use super::update::UpdatePlan;
 use super::{Plan, PlanError};
 use crate::config::{Config, DefaultConflict};
-use crate::metadata::{Conflict, Snapshot};
+use crate::metadata::{Conflict, Snapshot, Table};
 
 /// What one execution of a statement brings with it.
 #[derive(Debug, Clone, Copy)]
@@ -93,9 +106,25 @@ impl Limits {
 pub struct Prepared {
     epoch: u64,
     table: Option<(String, String)>,
+    marker_specs: Vec<(String, CqlType)>,
     markers: wire::Columns,
     partition_key: Vec<u16>,
     columns: wire::Columns,
+    kind: Kind,
+}
+
+/// What a statement does, with what is known of it before its values are.
+#[derive(Debug, Clone)]
+enum Kind {
+    /// Nothing, whatever the request.
+    Nothing,
+    Use(String),
+    Definition(Definition),
+    Select(SelectPlan),
+    System(SystemSelect),
+    Insert(InsertPlan),
+    Update(UpdatePlan),
+    Delete(DeletePlan),
 }
 
 /// Checks a statement against the schema; `keyspace` is that of the session.
@@ -103,11 +132,87 @@ pub struct Prepared {
 /// # Errors
 /// [`PlanError`] for whatever is wrong with it whatever its values are.
 pub fn prepare(
-    statement: &sql::Statement,
+    statement: &Statement,
     keyspace: Option<&str>,
     snapshot: &Snapshot,
 ) -> Result<Prepared, PlanError> {
-    unimplemented!("{statement:?} {keyspace:?} {snapshot:?}")
+    let session = Session { keyspace, snapshot };
+    let mut markers = Markers::of(statement);
+    let kind = Kind::new(statement, session, &mut markers)?;
+    let table = kind.table();
+    let marker_specs = markers.specs()?;
+    let (of_keyspace, of_table) = match &table {
+        Some((keyspace, table)) => (keyspace.as_str(), table.as_str()),
+        None => ("", ""),
+    };
+    let spec = |(name, ty)| ColumnSpec { keyspace: of_keyspace, table: of_table, name, ty };
+    let specs: Vec<_> = marker_specs.iter().map(|(name, ty)| spec((name, ty))).collect();
+    Ok(Prepared {
+        epoch: snapshot.epoch(),
+        markers: wire::Columns::new(&specs),
+        partition_key: kind.partition_markers(),
+        columns: kind.columns(),
+        table,
+        marker_specs,
+        kind,
+    })
+}
+
+impl Kind {
+    fn new(
+        statement: &Statement,
+        session: Session<'_>,
+        markers: &mut Markers,
+    ) -> Result<Self, PlanError> {
+        Ok(match statement {
+            Statement::Use(keyspace) => Self::Use(session.existing_keyspace(keyspace)?),
+            Statement::Select(select) => match session.source(&select.table)? {
+                Source::Stored(table) => Self::Select(SelectPlan::new(select, table, markers)?),
+                Source::System(table) => Self::System(SystemSelect::new(select, table, markers)?),
+            },
+            Statement::Insert(insert) => Self::Insert(InsertPlan::new(insert, session, markers)?),
+            Statement::Update(update) => Self::Update(UpdatePlan::new(update, session, markers)?),
+            Statement::Delete(delete) => Self::Delete(DeletePlan::new(delete, session, markers)?),
+            Statement::Unsupported { what, .. } => return Err(PlanError::unsupported(*what)),
+            definition => match Definition::new(definition, session)? {
+                Some(definition) => Self::Definition(definition),
+                None => Self::Nothing,
+            },
+        })
+    }
+
+    fn table(&self) -> Option<(String, String)> {
+        let named = |table: &Table| (table.keyspace.clone(), table.name.clone());
+        match self {
+            Self::Nothing | Self::Use(_) | Self::Definition(_) => None,
+            Self::Select(select) => Some(named(select.table())),
+            Self::System(select) => Some(select.table()),
+            Self::Insert(insert) => Some(named(&insert.target.table)),
+            Self::Update(update) => Some(named(&update.target.table)),
+            Self::Delete(delete) => Some(named(&delete.target.table)),
+        }
+    }
+
+    fn columns(&self) -> wire::Columns {
+        match self {
+            Self::Nothing | Self::Use(_) | Self::Definition(_) => wire::Columns::default(),
+            Self::Select(select) => select.columns().clone(),
+            Self::System(select) => select.columns().clone(),
+            Self::Insert(insert) => insert.target.columns(),
+            Self::Update(update) => update.target.columns(),
+            Self::Delete(delete) => delete.target.columns(),
+        }
+    }
+
+    fn partition_markers(&self) -> Vec<u16> {
+        match self {
+            Self::Nothing | Self::Use(_) | Self::Definition(_) | Self::System(_) => Vec::new(),
+            Self::Select(select) => select.partition_markers(),
+            Self::Insert(insert) => insert.target.key.partition_markers(),
+            Self::Update(update) => update.target.key.partition_markers(),
+            Self::Delete(delete) => delete.target.key.partition_markers(),
+        }
+    }
 }
 
 impl Prepared {
@@ -117,7 +222,7 @@ impl Prepared {
         self.epoch
     }
 
-    /// The keyspace and the table that the statement is about, if it is about one.
+    /// The keyspace and the table whose rows the statement is about, if it is about rows.
     pub fn table(&self) -> Option<(&str, &str)> {
         self.table.as_ref().map(|(keyspace, table)| (keyspace.as_str(), table.as_str()))
     }
@@ -145,8 +250,18 @@ impl Prepared {
     pub fn bind(
         &self,
         values: &wire::Values,
-        context: &BindContext<'_>,
+        request: &BindContext<'_>,
     ) -> Result<Plan, PlanError> {
-        unimplemented!("{values:?} {context:?}")
+        let values = BoundValues::new(values, &self.marker_specs)?;
+        match &self.kind {
+            Kind::Nothing => Ok(Plan::Nothing),
+            Kind::Use(keyspace) => Ok(Plan::Use(keyspace.clone())),
+            Kind::Definition(definition) => definition.bind(request),
+            Kind::Select(select) => select.bind(&values, request),
+            Kind::System(select) => select.bind(&values, request),
+            Kind::Insert(insert) => insert.bind(&values, request),
+            Kind::Update(update) => update.bind(&values, request),
+            Kind::Delete(delete) => delete.bind(&values, request),
+        }
     }
 }
