@@ -12,6 +12,7 @@ mod claim;
 mod node;
 mod partition;
 mod preference;
+pub mod register;
 mod ring;
 mod strategy;
 mod tally;
