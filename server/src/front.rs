@@ -101,7 +101,8 @@ impl Front {
         let snapshot = self.parts.cluster.snapshot()?;
         // A member of a formed cluster that was restarted serves before its peers confirm it:
         // reads need no confirmation, and a write that does is refused by itself.
-        let is_in = matches!(**self.parts.phase.load(), Phase::Member | Phase::Confirming);
+        let phase = self.parts.phase.load();
+        let is_in = matches!(**phase, Phase::Member | Phase::Confirming | Phase::Listening { .. });
         (is_in && snapshot.value.is_formed()).then_some(snapshot)
     }
 }

@@ -120,6 +120,9 @@ impl AdminState {
             (Phase::Confirming, _) => {
                 Some("no peer has confirmed yet that this store was not rolled back".to_owned())
             }
+            (Phase::Listening { silent }, Some(_)) => {
+                Some(format!("{silent} members have not been heard of since the start"))
+            }
             (Phase::Member, Some(_)) => None,
         }
     }

@@ -332,12 +332,17 @@ impl Parts {
         inbox: mpsc::Receiver<Heartbeat>,
         ahead: watch::Sender<Option<Ahead>>,
     ) -> anyhow::Result<()> {
+        // The members of the cached metadata are contact points as well as the seeds.
+        let snapshot = self.cluster.snapshot();
+        let members = snapshot.iter().flat_map(|snapshot| &snapshot.value.members);
+        let members = members.map(|member| member.internode.to_string());
+        let seeds = self.proposals.seeds().as_slice().iter().cloned().chain(members);
         let options = GossipOptions {
             cluster_name: self.config.cluster.name.clone(),
             host: self.cluster.me(),
             generation: self.clock.wall_us().cast_unsigned(),
             address: advertised(&self.config, self.config.internode.port),
-            seeds: self.proposals.seeds().as_slice().to_vec(),
+            seeds: seeds.collect(),
             interval: self.config.gossip.interval,
             phi: self.config.gossip.phi,
         };

@@ -42,6 +42,9 @@ const CALM_PAUSE: Duration = Duration::from_secs(1);
 /// How much later than the seed before it each further seed proposes the first value.
 const TURN: Duration = Duration::from_secs(1);
 
+/// How long a started node waits to hear of the other members before it serves all the same.
+const LISTEN_MAX: Duration = Duration::from_secs(3);
+
 /// How far a node has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
@@ -56,6 +59,11 @@ pub enum Phase {
     Registering,
     /// No peer has said yet which epochs of this store it saw.
     Confirming,
+    /// Registered; other members have not been heard of since the start.
+    Listening {
+        /// Who is silent so far.
+        silent: usize,
+    },
     /// Registered and confirmed.
     Member,
 }
@@ -117,9 +125,14 @@ type Found = Vec<(String, Option<Arc<Hello>>)>;
 impl Membership {
     /// Works until the task is dropped.
     pub async fn run(&self) {
+        let started = self.clock.now();
         let mut all_answered_at = None;
         loop {
-            let phase = self.advance(&mut all_answered_at).await;
+            let mut phase = self.advance(&mut all_answered_at).await;
+            let is_new = self.clock.now().saturating_duration_since(started) < LISTEN_MAX;
+            if let (Phase::Member, true, silent @ 1..) = (&phase, is_new, self.silent_members()) {
+                phase = Phase::Listening { silent };
+            }
             let is_member = phase == Phase::Member;
             if **self.phase.load() != phase {
                 tracing::info!(?phase, "membership");
@@ -141,6 +154,13 @@ impl Membership {
             return Phase::Confirming;
         }
         if self.register().await { Phase::Member } else { Phase::Registering }
+    }
+
+    /// How many members other than this node have not been heard of.
+    fn silent_members(&self) -> usize {
+        let Some(snapshot) = self.cluster.snapshot() else { return 0 };
+        let alive = self.cluster.alive();
+        snapshot.value.members.iter().filter(|member| !alive.contains(&member.host)).count()
     }
 
     /// Dials every seed, and learns what those that know an epoch tell.
