@@ -36,11 +36,14 @@ struct Status {
     formed: bool,
     /// Whether the node serves.
     ready: bool,
-    /// Why it does not.
+    /// Why it does not, or what else an operator should know; may be empty.
     #[serde(default)]
     reason: Option<String>,
     version: String,
     host_id: String,
+    /// This life of its data directory.
+    #[serde(default)]
+    store_id: Option<String>,
     members: Vec<Member>,
     /// The store ids of those that agree on the next metadata.
     acceptors: Vec<String>,
@@ -69,15 +72,16 @@ impl Status {
     fn text(&self) -> String {
         let id = self.cluster_id.as_deref().unwrap_or("none");
         let formed = if self.formed { "formed" } else { "not formed yet" };
-        let ready = match self.reason.as_deref().filter(|reason| !reason.is_empty()) {
-            _ if self.ready => "ready".to_owned(),
-            Some(reason) => format!("not ready: {reason}"),
-            None => "not ready".to_owned(),
-        };
+        let ready = if self.ready { "ready" } else { "not ready" };
+        let reason = self.reason.as_deref().filter(|reason| !reason.is_empty());
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let store = self.store_id.as_deref().unwrap_or("unknown");
         let mut text = String::new();
         let head = [
             ("cluster", format!("{}, id {id}, epoch {}, {formed}", self.cluster, self.epoch)),
-            ("asked", format!("{}, version {}, {ready}", self.host_id, self.version)),
+            ("seeds", self.acceptors.join(", ")),
+            ("asked", format!("{}, store {store}, version {}", self.host_id, self.version)),
+            ("", format!("{ready}{reason}")),
         ];
         for (name, value) in head {
             writeln!(text, "{name:8} {value}").expect("a string takes everything");
@@ -131,7 +135,8 @@ mod tests {
 
     const ANSWER: &str = r#"{
         "cluster": "starling", "cluster_id": "c1", "epoch": 12, "formed": true, "ready": true,
-        "reason": null, "version": "0.1.0", "host_id": "h1", "digest": "unknown to the shell",
+        "reason": null, "version": "0.1.0", "host_id": "h1", "store_id": "s1",
+        "digest": "unknown to the shell",
         "members": [
             {"host_id": "h1", "store_id": "s1", "address": "127.0.0.1:7000",
              "cql": "127.0.0.1:9042", "datacenter": "datacenter1", "rack": "rack1",
@@ -147,7 +152,9 @@ mod tests {
         let status: Status = serde_json::from_str(ANSWER).unwrap();
         let expected = "\
 cluster  starling, id c1, epoch 12, formed
-asked    h1, version 0.1.0, ready
+seeds    s1
+asked    h1, store s1, version 0.1.0
+         ready
 
  state | address        | cql            | datacenter  | rack  | partitions | role        | seed | clock ms | host id | store id
 -------+----------------+----------------+-------------+-------+------------+-------------+------+----------+---------+----------
@@ -166,6 +173,6 @@ asked    h1, version 0.1.0, ready
         status.reason = Some("waiting for 2 seeds".to_owned());
         let text = status.text();
         assert!(text.contains("starling, id none, epoch 12, not formed yet\n"), "{text}");
-        assert!(text.contains("0.1.0, not ready: waiting for 2 seeds\n"), "{text}");
+        assert!(text.contains("not ready: waiting for 2 seeds\n"), "{text}");
     }
 }
