@@ -3,11 +3,12 @@
 //! Readers take an `Arc` and never wait. Law: the epoch only rises, and what is installed here is
 //! on disk already; liveness orders and excludes replicas, it never changes who owns what.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use ring::HostId;
+use ring::{HostId, StoreId};
 use ring::register::RegisterValue;
 use tokio::sync::watch;
 
@@ -21,7 +22,11 @@ pub struct Cluster {
     alive: ArcSwap<BTreeSet<HostId>>,
     epoch: watch::Sender<u64>,
     liveness: watch::Sender<u64>,
+    met: Mutex<BTreeMap<StoreId, SocketAddr>>,
 }
+
+/// How many stores keep the address at which they were last met.
+const MET_MAX: usize = 4_096;
 
 impl Cluster {
     /// A node that knows nothing yet, and nobody but itself.
@@ -32,6 +37,7 @@ impl Cluster {
             alive: ArcSwap::from_pointee(BTreeSet::from([me])),
             epoch: watch::Sender::new(0),
             liveness: watch::Sender::new(0),
+            met: Mutex::default(),
         }
     }
 
@@ -70,6 +76,19 @@ impl Cluster {
     /// Wakes whenever the epoch rises.
     pub fn watch_epoch(&self) -> watch::Receiver<u64> {
         self.epoch.subscribe()
+    }
+
+    /// Remembers where a store was met: while a cluster is formed, its acceptors are not members yet.
+    pub fn note_met(&self, store: StoreId, address: SocketAddr) {
+        let mut met = self.met.lock().expect("nothing panics while it holds this lock");
+        if met.len() < MET_MAX || met.contains_key(&store) {
+            met.insert(store, address);
+        }
+    }
+
+    /// Where a store was met last.
+    pub fn met_at(&self, store: StoreId) -> Option<SocketAddr> {
+        self.met.lock().expect("nothing panics while it holds this lock").get(&store).copied()
     }
 
     /// The nodes that answer, this one included.

@@ -57,6 +57,7 @@ impl Introduce for Introduction {
     }
 
     fn met(&self, peer: &Hello) {
+        self.cluster.note_met(peer.store, peer.internode);
         let skew_us = peer.wall_us.saturating_sub(self.clock.wall_us());
         self.skews.note(peer.host, skew_us);
         if u128::from(skew_us.unsigned_abs()) > self.skew_warn.as_micros() {

@@ -72,7 +72,7 @@ pub enum PlanError {
         keyspace: String,
     },
     /// The request brings more or fewer values than the statement has markers.
-    #[error("there were {markers} markers(?) in CQL but {values} bound variables")]
+    #[error("Invalid amount of bind variables: {markers} markers in the statement, {values} values")]
     ValueCount {
         /// How many markers there are.
         markers: usize,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use ring::StoreId;
 use ring::register::{
@@ -36,6 +37,9 @@ const QUEUE_MAX: usize = 256;
 
 /// How long the lowest live acceptor has before a node proposes itself.
 const FORWARD_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a change waits for live members to know it.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,7 +289,7 @@ impl Proposals {
                         let epoch = value.epoch;
                         self.learn(value).await?;
                         self.counter.fetch_max(proposer.counter(), Ordering::Relaxed);
-                        self.spread();
+                        self.settle(deadline).await;
                         return Ok(Proposed::Chosen { epoch });
                     }
                     Step::Rejected { reject: Declined::Nothing } => return Ok(Proposed::Nothing),
@@ -307,18 +311,21 @@ impl Proposals {
         }
     }
 
-    /// Greets every live member with the new epoch, so that none waits for the next heartbeat to
-    /// fetch it. Gossip reaches those whom a greeting does not.
-    fn spread(&self) {
+    /// Waits until every live member knows the new epoch: it fetches it before it answers a greeting
+    /// that names it. So whoever asked may go on at any node at once. Gossip reaches those whom the
+    /// greeting does not.
+    async fn settle(&self, deadline: Instant) {
         let Some(snapshot) = self.cluster.snapshot() else { return };
         let (alive, me) = (self.cluster.alive(), self.cluster.me());
+        let deadline = deadline.min(self.clock.now() + SETTLE_MAX);
         let others = snapshot.value.members.iter().filter(|member| member.host != me);
-        for member in others.filter(|member| alive.contains(&member.host)) {
+        let greetings = others.filter(|member| alive.contains(&member.host)).map(|member| {
             let target = Target { address: member.internode, host: Some(member.host) };
-            let deadline = self.clock.now() + FORWARD_WAIT;
             let (epoch, body) = (snapshot.epoch(), Body::new());
-            drop(self.pool.call(target, Class::Control, epoch, Request::Ping, body, deadline));
-        }
+            self.pool.call(target, Class::Control, epoch, Request::Ping, body, deadline)
+        });
+        // Who does not answer in time learns it later.
+        drop(join_all(greetings).await);
     }
 
     async fn learn(&self, value: ClusterMetadata) -> Result<(), ProposeFailure> {
@@ -353,8 +360,10 @@ impl Proposals {
 
     fn target_of(&self, store: StoreId) -> Option<Target> {
         let snapshot = self.cluster.snapshot()?;
-        let member = snapshot.value.members.iter().find(|member| member.store == store)?;
-        Some(Target { address: member.internode, host: Some(member.host) })
+        match snapshot.value.members.iter().find(|member| member.store == store) {
+            Some(member) => Some(Target { address: member.internode, host: Some(member.host) }),
+            None => Some(Target { address: self.cluster.met_at(store)?, host: None }),
+        }
     }
 
     /// This store's own vote.

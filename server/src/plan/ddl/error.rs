@@ -78,6 +78,9 @@ pub enum DefinitionError {
         /// What was given.
         given: String,
     },
+    /// Stand-ins, which do not exist yet.
+    #[error("sloppy_quorum = true is not supported yet")]
+    SloppyQuorum,
     /// A table without a key.
     #[error("No PRIMARY KEY specified for table '{table}' (exactly one required)")]
     KeyMissing {
@@ -137,14 +140,16 @@ impl DefinitionError {
     /// What drivers look at.
     pub(crate) fn kind(&self) -> wire::ErrorKind {
         match self {
-            Self::UnknownProperty { .. } | Self::PropertyValue { .. } => wire::ErrorKind::Syntax,
-            Self::StrategyMissing
+            Self::UnknownProperty { .. }
+            | Self::PropertyValue { .. }
+            | Self::StrategyMissing
             | Self::UnknownStrategy { .. }
             | Self::FactorMissing { .. }
             | Self::Factor { .. }
             | Self::NoReplicas
             | Self::StrategyOption { .. }
-            | Self::Conflict { .. } => wire::ErrorKind::Config,
+            | Self::Conflict { .. }
+            | Self::SloppyQuorum => wire::ErrorKind::Config,
             _ => wire::ErrorKind::Invalid,
         }
     }

@@ -67,11 +67,8 @@ pub(super) fn conflict(property: &Property) -> Result<Conflict, PlanError> {
 }
 
 /// Refuses stand-ins, which are not there yet.
-pub(super) fn refuse_sloppy_quorum(property: &Property) -> Result<(), PlanError> {
-    if boolean(property)? {
-        return Err(PlanError::unsupported("sloppy_quorum = true"));
-    }
-    Ok(())
+pub(super) fn refuse_sloppy_quorum(property: &Property) -> Result<(), DefinitionError> {
+    if boolean(property)? { Err(DefinitionError::SloppyQuorum) } else { Ok(()) }
 }
 
 /// An option that nothing has.
