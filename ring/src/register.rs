@@ -21,6 +21,13 @@
 //!   chosen when a majority accepted        Step::Chosen
 //! ```
 //!
+//! What the runtime owes them: an answer other than a refusal leaves after the fsync of
+//! [`Acceptor::state`]; requests go to the store they name, and answers to the proposer whose
+//! [ballot](Proposer::ballot) they carry; every proposal gets a seed of its own; only what
+//! [`Step::Chosen`] and [`Step::Learned`] bring is cached, fsynced and spread, and what reaches the
+//! cache goes on to [`Acceptor::learn`] and [`Proposer::learn`]. It owes them no order, no
+//! delivery, and no exact time.
+//!
 //! Source: Rystsov, *CASPaxos: Replicated State Machines without logs*, arXiv:1802.07000, §2.2 for
 //! the protocol, §2.3 for joint majorities, appendices A and B for the proof.
 //! Callers: the server's loop of the register. Pure: no I/O, no clock, no randomness.
@@ -37,6 +44,7 @@ mod electorate;
 mod flaw;
 mod goal;
 mod message;
+mod phase;
 mod proposer;
 mod step;
 #[cfg(test)]

@@ -11,7 +11,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::flaw::{Flaw, is_planted};
-use super::message::are_news;
 use super::{
     Accept, Answer, Ballot, Call, Prepare, Refusal, RegisterValue, Request, SeedList, Stores,
     Verdict, Version, Vote,
@@ -141,7 +140,8 @@ impl<V: RegisterValue> Acceptor<V> {
 
     /// Who knows of older acceptors only is told of the newer ones.
     fn objection_to_stale(&self, theirs: Option<Version>) -> Option<Refusal<V>> {
-        let known = self.known.as_ref().filter(|known| are_news(known.acceptors(), theirs))?;
+        let has_newer_acceptors = |known: &&V| Some(known.acceptors().since()) > theirs;
+        let known = self.known.as_ref().filter(has_newer_acceptors)?;
         Some(Refusal::Behind { value: known.clone() })
     }
 

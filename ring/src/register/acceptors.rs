@@ -213,6 +213,8 @@ impl TryFrom<Unchecked> for Acceptors {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::value::{Error, SeqDeserializer};
+
     use super::*;
 
     fn stores(ids: &[u128]) -> Stores {
@@ -228,6 +230,18 @@ mod tests {
         let error = Stores::new([1, 2, 1].map(StoreId)).unwrap_err();
         assert_eq!(error, StoresError::Duplicate { store: StoreId(1) });
         assert_eq!([1, 3, 5].map(|n| stores(&[1, 2, 3, 4, 5][..n]).majority()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn stores_are_checked_when_they_are_read() {
+        let read = |ids: &[u128]| {
+            let texts = ids.iter().map(|id| StoreId(*id).to_string());
+            Stores::deserialize(SeqDeserializer::<_, Error>::new(texts))
+        };
+        assert_eq!(read(&[2, 3, 1]), Ok(stores(&[1, 2, 3])));
+        for ids in [&[][..], &[1, 2], &[1, 2, 2]] {
+            read(ids).unwrap_err();
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Acceptors, Ballot, Generation, Stores, Version};
+use super::{Ballot, Generation, Stores, Version};
 use crate::StoreId;
 
 /// What a proposer asks of one acceptor.
@@ -219,11 +219,6 @@ impl<V> Request<V> {
             Self::Accept(accept) => accept.ballot,
         }
     }
-}
-
-/// Whether a proposer that knows `known` must learn of `acceptors` before it asks anybody.
-pub(super) fn are_news(acceptors: &Acceptors, known: Option<Version>) -> bool {
-    Some(acceptors.since()) > known
 }
 
 #[cfg(test)]

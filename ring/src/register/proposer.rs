@@ -13,12 +13,12 @@
 //! Source: arXiv:1802.07000 §2.2, the steps of the proposer. Callers: the server's loop of the
 //! register. Pure: time comes in as wake-ups, randomness as a seed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::electorate::Electorate;
 use super::flaw::{Flaw, is_planted};
 use super::goal::{Goal, Plan};
+use super::phase::{End, Phase, Round};
 use super::{
     Accept, Answer, BadChange, Ballot, ChangeId, Generation, Prepare, ProposeError, Refusal,
     RegisterValue, Request, SeedList, Step, Stores, Terms, Verdict, Vote,
@@ -42,34 +42,6 @@ pub struct Proposer<V: RegisterValue> {
     phase: Phase<V>,
     reject: Option<V::Reject>,
     may_have_applied: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Phase<V> {
-    Preparing { round: Round, found: Option<Vote<V>> },
-    Changing { base: Option<V> },
-    Accepting { round: Round, value: V, end: End },
-    Resting { silent: Vec<StoreId> },
-    Over,
-}
-
-/// Who was asked, and who said what.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Round {
-    asked: BTreeSet<StoreId>,
-    yes: BTreeSet<StoreId>,
-    no: BTreeSet<StoreId>,
-}
-
-/// What a value is being chosen for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum End {
-    /// It contains the change.
-    Done,
-    /// It refused the change.
-    Rejected,
-    /// Its acceptors must be known to be chosen before one is replaced.
-    Settled,
 }
 
 impl<V: RegisterValue> Proposer<V> {
@@ -140,7 +112,9 @@ impl<V: RegisterValue> Proposer<V> {
     /// Takes in what an acceptor answered; answers to other ballots change nothing.
     pub fn on_answer(&mut self, answer: Answer<V>) -> Vec<Step<V>> {
         let Answer { from, ballot, verdict } = answer;
-        if ballot != self.ballot || !self.round().is_some_and(|round| round.asked.contains(&from)) {
+        if ballot != self.ballot
+            || !self.phase.round().is_some_and(|round| round.asked.contains(&from))
+        {
             return Vec::new();
         }
         match verdict {
@@ -164,7 +138,7 @@ impl<V: RegisterValue> Proposer<V> {
 
     /// Tries again, if `ticket` is that of the newest [`Step::Wake`].
     pub fn on_wake(&mut self, ticket: u32) -> Vec<Step<V>> {
-        if self.is_over() || ticket != self.ticket() {
+        if self.is_over() || ticket != self.phase.ticket(self.attempt) {
             return Vec::new();
         }
         self.bid()
@@ -216,7 +190,7 @@ impl<V: RegisterValue> Proposer<V> {
     fn bid(&mut self) -> Vec<Step<V>> {
         if self.is_spent() {
             let (attempts, may_have_applied) = (self.attempt, self.may_have_applied);
-            let silent = self.silent();
+            let silent = self.phase.silent();
             return self.fail(ProposeError::NoAgreement { attempts, silent, may_have_applied });
         }
         self.attempt += 1;
@@ -421,7 +395,7 @@ impl<V: RegisterValue> Proposer<V> {
     /// Waits an uneven time before the next ballot, so that rivals do not outbid each other for
     /// ever.
     fn rest(&mut self) -> Vec<Step<V>> {
-        self.phase = Phase::Resting { silent: self.silent() };
+        self.phase = Phase::Resting { silent: self.phase.silent() };
         let pace = &self.terms.pace;
         let doublings = self.attempt.saturating_sub(1).min(20);
         let longest = pace.rest_min.saturating_mul(1 << doublings).min(pace.rest_max);
@@ -431,33 +405,7 @@ impl<V: RegisterValue> Proposer<V> {
     }
 
     fn wake(&self, after: Duration) -> Step<V> {
-        Step::Wake { after, ticket: self.ticket() }
-    }
-
-    /// The number of the present wait: there are at most three in one attempt.
-    fn ticket(&self) -> u32 {
-        let wait = match &self.phase {
-            Phase::Preparing { .. } | Phase::Changing { .. } => 0,
-            Phase::Accepting { .. } => 1,
-            Phase::Resting { .. } | Phase::Over => 2,
-        };
-        self.attempt.wrapping_mul(3).wrapping_add(wait)
-    }
-
-    /// Those who have not answered in the present round, or in the last one.
-    fn silent(&self) -> Vec<StoreId> {
-        match &self.phase {
-            Phase::Preparing { round, .. } | Phase::Accepting { round, .. } => round.silent(),
-            Phase::Resting { silent } => silent.clone(),
-            Phase::Changing { .. } | Phase::Over => Vec::new(),
-        }
-    }
-
-    fn round(&self) -> Option<&Round> {
-        match &self.phase {
-            Phase::Preparing { round, .. } | Phase::Accepting { round, .. } => Some(round),
-            Phase::Changing { .. } | Phase::Resting { .. } | Phase::Over => None,
-        }
+        Step::Wake { after, ticket: self.phase.ticket(self.attempt) }
     }
 
     fn fail(&mut self, error: ProposeError) -> Vec<Step<V>> {
@@ -470,13 +418,6 @@ impl<V: RegisterValue> Proposer<V> {
         }
         self.phase = Phase::Over;
         last
-    }
-}
-
-impl Round {
-    fn silent(&self) -> Vec<StoreId> {
-        let heard = |store: &StoreId| self.yes.contains(store) || self.no.contains(store);
-        self.asked.iter().filter(|store| !heard(store)).copied().collect()
     }
 }
 

@@ -51,9 +51,11 @@ fn two_replacements_and_a_change_form_one_chain() {
 
 #[test]
 fn newer_acceptors_are_learned_from_older_ones() {
-    let faults = Faults { spreads: 1, ..Faults::default() };
-    let world = register().client(1, [replacement()]).client(2, [Task::Add(id(10))]);
-    prove(world.faults(faults), 2 * STATES_MAX);
+    let world = register().client(1, [replacement(), Task::Add(id(11))]);
+    let world = world.client(2, [Task::Add(id(10))]);
+    let mut story = Story::of(world.faults(Faults { spreads: 1, ..Faults::default() }));
+    story.starts(0).arrives_at(&[1, 2]).does(Action::Spread(store(3)));
+    prove(story.world, STATES_MAX);
 }
 
 #[test]
