@@ -102,10 +102,8 @@ impl Random {
 
     /// A number below `bound`; 0 where that is 0.
     pub fn below(&self, bound: usize) -> usize {
-        match bound as u64 {
-            0 | 1 => 0,
-            bound => (self.next_u64() % bound) as usize,
-        }
+        let drawn = self.next_u64().checked_rem(bound as u64).unwrap_or(0);
+        usize::try_from(drawn).expect("what is below a length is a length")
     }
 
     /// A duration between nothing and `most`, evenly spread.

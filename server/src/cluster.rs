@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use ring::{HostId, StoreId};
 use ring::register::RegisterValue;
+use ring::{HostId, StoreId};
 use tokio::sync::watch;
 
 use crate::metadata::Snapshot;

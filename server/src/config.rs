@@ -316,7 +316,7 @@ pub struct GcConfig {
 
 impl Default for GcConfig {
     fn default() -> Self {
-        Self { age: Duration::from_secs(10 * 24 * 60 * 60) }
+        Self { age: Duration::from_hours(10 * 24) }
     }
 }
 
@@ -397,7 +397,9 @@ impl Config {
         if let Some(open) = open
             && !self.listen.insecure
         {
-            let why = format!("{open} is beyond loopback and nothing asks for a password: --insecure allows it");
+            let why = format!(
+                "{open} is beyond loopback and nothing asks for a password: --insecure allows it"
+            );
             return refuse("listen.address", why);
         }
         if self.siblings.warn > self.siblings.max {

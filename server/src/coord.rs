@@ -17,5 +17,5 @@ mod write;
 pub use drive::{Coordinator, Patience, RangeRead, RowRead, RowWrite};
 pub use error::{ReadError, RowError, WriteError};
 pub use page::{MergedPage, merge_pages};
-pub use read::{ReadOp, ReadStep};
-pub use write::{WriteOp, WriteStep, Written};
+pub use read::{ReadOp, ReadStep, ReadSteps};
+pub use write::{WriteOp, WriteStep, WriteSteps, Written};

@@ -15,4 +15,4 @@ mod propose;
 
 pub use acceptor::{Vote, VoteError};
 pub use keeper::{EpochRecord, Keeper, LoadError};
-pub use propose::{ProposalQueue, ProposeFailure, Proposals, Proposed};
+pub use propose::{ProposalQueue, Proposals, ProposeFailure, Proposed};

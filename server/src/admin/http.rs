@@ -37,14 +37,13 @@ pub async fn serve(listener: TcpListener, state: AdminState) -> std::io::Result<
 }
 
 async fn ready(State(state): State<AdminState>) -> Response {
-    match state.unready_because() {
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
-        None => {
-            let snapshot = state.cluster.snapshot();
-            let remark = state.remark(snapshot.as_deref());
-            format!("ready{}\n", remark.map_or(String::new(), |remark| format!(": {remark}")))
-                .into_response()
-        }
+    if let Some(why) = state.unready_because() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
+    }
+    let snapshot = state.cluster.snapshot();
+    match state.remark(snapshot.as_deref()) {
+        Some(remark) => format!("ready: {remark}\n").into_response(),
+        None => "ready\n".into_response(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Metrics in the OpenMetrics text format, from the counters that the parts keep anyway.
+//! Metrics in the text format of `OpenMetrics`, from the counters that the parts keep anyway.
 //!
 //! Each node object has its own registry, made for one answer: nothing here is global, so several
 //! nodes in one process do not mix.

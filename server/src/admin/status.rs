@@ -146,7 +146,7 @@ impl AdminState {
             members: snapshot.as_ref().map_or(Vec::new(), |s| self.members(s)),
             acceptors: snapshot.as_ref().map_or(Vec::new(), |s| acceptors(s)),
             clock_skew_ms: skews
-                .map(|(host, skew_us)| (host.to_string(), skew_us as f64 / 1_000.0))
+                .map(|(host, skew_us)| (host.to_string(), skew_ms(skew_us)))
                 .collect(),
         }
     }
@@ -214,6 +214,11 @@ impl AdminState {
             })
             .collect()
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "clocks are not so far apart")]
+fn skew_ms(skew_us: i64) -> f64 {
+    skew_us as f64 / 1_000.0
 }
 
 fn acceptors(snapshot: &Snapshot) -> Vec<String> {

@@ -53,7 +53,8 @@ fn an_unknown_key_is_refused_where_it_stands() {
 #[test]
 fn units_are_read_and_shown() {
     let config =
-        Config::load(&flags(&[("timeouts.write", "150ms"), ("cql.frame_bytes_max", "1MiB")])).unwrap();
+        Config::load(&flags(&[("timeouts.write", "150ms"), ("cql.frame_bytes_max", "1MiB")]))
+            .unwrap();
     assert_eq!(config.timeouts.write, Duration::from_millis(150));
     assert_eq!(config.cql.frame_bytes_max, ByteSize::mib(1));
     assert_eq!("4096B".parse::<ByteSize>().unwrap().to_string(), "4KiB");
@@ -64,7 +65,8 @@ fn units_are_read_and_shown() {
 
 #[test]
 fn seeds_are_given_as_a_list() {
-    let config = Config::load(&flags(&[("cluster.seeds", "127.0.0.1:7000, b:7000, c:7000")])).unwrap();
+    let config =
+        Config::load(&flags(&[("cluster.seeds", "127.0.0.1:7000, b:7000, c:7000")])).unwrap();
     assert_eq!(config.cluster.seeds, ["127.0.0.1:7000", "b:7000", "c:7000"]);
     assert_eq!(config.cluster.nodes_needed(), 3);
 }

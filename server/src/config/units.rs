@@ -43,7 +43,8 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no size: write a number and B, KiB, MiB or GiB");
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let (_, unit) = UNITS.iter().find(|(name, _)| *name == &text[digits.len()..]).ok_or_else(wrong)?;
+        let (_, unit) =
+            UNITS.iter().find(|(name, _)| *name == &text[digits.len()..]).ok_or_else(wrong)?;
         let count: u64 = digits.trim().parse().map_err(|_| wrong())?;
         count.checked_mul(*unit).map(Self).ok_or_else(wrong)
     }

@@ -265,7 +265,8 @@ impl Coordinator {
         let tally = Tally::new(level, placement.strategy(), datacenter(me), located);
         tally.check_alive(|host| alive.contains(&host))?;
         let replicas: Hosts = placement.replicas(partition).into();
-        let mut near: Hosts = replicas.iter().copied().filter(|host| alive.contains(host)).collect();
+        let mut near: Hosts =
+            replicas.iter().copied().filter(|host| alive.contains(host)).collect();
         let turn = self.random.below(near.len());
         near.rotate_left(turn);
         near.sort_by_key(|host| (*host != me, datacenter(*host) != datacenter(me)));
@@ -278,8 +279,12 @@ impl Coordinator {
         write: &RowWrite,
         deadline: Instant,
     ) -> Result<Written, WriteError> {
-        let (mut op, mut steps) =
-            WriteOp::place(self.cluster.me(), &place.replicas, place.tally.clone(), write.reads_first);
+        let (mut op, mut steps) = WriteOp::place(
+            self.cluster.me(),
+            &place.replicas,
+            place.tally.clone(),
+            write.reads_first,
+        );
         let mut client_write = write.write.clone();
         let mut written = None;
         let mut encoded: Option<Bytes> = None;
@@ -298,16 +303,14 @@ impl Coordinator {
                         let is_learnt = self.learn(write, &client_write.context).await;
                         next.extend(op.on_learnt(is_learnt));
                     }
-                    WriteStep::Stamp => {
-                        match self.stamp(write, &client_write, deadline).await {
-                            Ok(stamped) => {
-                                written = Some(stamped);
-                                next.extend(op.on_stamped());
-                            }
-                            Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
-                            Err(None) => next.extend(op.on_deadline()),
+                    WriteStep::Stamp => match self.stamp(write, &client_write, deadline).await {
+                        Ok(stamped) => {
+                            written = Some(stamped);
+                            next.extend(op.on_stamped());
                         }
-                    }
+                        Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
+                        Err(None) => next.extend(op.on_deadline()),
+                    },
                     WriteStep::Send { to } => {
                         let stamped: &Written =
                             written.as_ref().expect("only a stamped row is sent");
@@ -377,8 +380,7 @@ impl Coordinator {
         deadline: Instant,
     ) -> impl Future<Output = (HostId, bool)> + Send + use<> {
         let key = key.as_bytes().clone();
-        let request =
-            Request::Apply { key_len: len(&key), made_us: self.clock.wall_us() };
+        let request = Request::Apply { key_len: len(&key), made_us: self.clock.wall_us() };
         let body = Body::from_iter([key, row]);
         let reply = self.call(place, to, request, body, deadline);
         async move { (to, reply.await.is_ok_and(|reply| reply.answer == Answer::Applied)) }
@@ -452,7 +454,9 @@ impl Coordinator {
             };
             match reply.answer {
                 Answer::Written => return Some(read_outcome(&reply.body, &place.tally)),
-                Answer::Refused(Refusal::NotReplica { epoch }) if epoch > place.snapshot.epoch() => {
+                Answer::Refused(Refusal::NotReplica { epoch })
+                    if epoch > place.snapshot.epoch() =>
+                {
                     self.keeper.catch_up(reply.from.internode, epoch, deadline).await;
                     return None;
                 }

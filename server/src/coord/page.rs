@@ -62,14 +62,18 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_first_full_page_are_left_for_the_next_round() {
-        let merged = merge_pages(vec![page(&["a", "b"], true), page(&["a", "c", "d"], false)], Order::Forward);
+        let merged = merge_pages(
+            vec![page(&["a", "b"], true), page(&["a", "c", "d"], false)],
+            Order::Forward,
+        );
         assert_eq!(keys(&merged), [b"a", b"b"]);
         assert_eq!(merged.resume_after, Some(Bytes::from("b")));
     }
 
     #[test]
     fn a_reverse_round_ends_at_the_greatest_last_key() {
-        let merged = merge_pages(vec![page(&["d", "c"], true), page(&["d", "a"], true)], Order::Reverse);
+        let merged =
+            merge_pages(vec![page(&["d", "c"], true), page(&["d", "a"], true)], Order::Reverse);
         assert_eq!(keys(&merged), [b"d", b"c"]);
         assert_eq!(merged.resume_after, Some(Bytes::from("c")));
     }

@@ -256,7 +256,11 @@ fn write_done(
         Outcome::Keyspace(keyspace) => writer.set_keyspace(keyspace),
         Outcome::Schema(event) => writer.schema_change(event),
         Outcome::Rows(local) => {
-            let mut rows = writer.rows(&RowsHead { columns: &local.columns, paging_state: None, skip_metadata });
+            let mut rows = writer.rows(&RowsHead {
+                columns: &local.columns,
+                paging_state: None,
+                skip_metadata,
+            });
             local.write(&mut rows);
             rows.finish();
         }
@@ -278,9 +282,8 @@ fn warnings(written: &Written) -> Vec<String> {
     let mut warnings = Vec::new();
     if written.is_crowded {
         let siblings = written.row.versions().len();
-        warnings.push(format!(
-            "row has {siblings} siblings: read context(), then write USING CONTEXT"
-        ));
+        warnings
+            .push(format!("row has {siblings} siblings: read context(), then write USING CONTEXT"));
     }
     if written.has_equal_sibling {
         warnings.push(

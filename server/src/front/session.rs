@@ -19,9 +19,7 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
-use wire::{
-    Compression, ErrorKind, ErrorReply, Frame, FrameCodec, ReplyWriter, Request, Startup,
-};
+use wire::{Compression, ErrorKind, ErrorReply, Frame, FrameCodec, ReplyWriter, Request, Startup};
 
 use super::{Front, FrontCounters};
 
@@ -191,7 +189,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 let text = "the first request must be STARTUP";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
             }
-            Request::Register { .. } => self.reply_now(stream, |writer| writer.ready()),
+            Request::Register { .. } => self.reply_now(stream, ReplyWriter::ready),
             Request::AuthResponse { .. } => {
                 let text = "nothing asked for a password";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
@@ -236,7 +234,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         self.codec.ready(compression);
         self.has_started = true;
-        self.reply_now(stream, |writer| writer.ready());
+        self.reply_now(stream, ReplyWriter::ready);
         self.compression = compression;
     }
 

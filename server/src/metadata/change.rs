@@ -105,7 +105,9 @@ pub enum ChangeError {
         needed: u32,
     },
     /// The replication of a keyspace cannot be changed yet.
-    #[error("the replication of keyspace {keyspace} cannot be changed: its data would have to move")]
+    #[error(
+        "the replication of keyspace {keyspace} cannot be changed: its data would have to move"
+    )]
     ReplicationFixed {
         /// The keyspace.
         keyspace: String,
@@ -271,10 +273,7 @@ fn create_keyspace(
     if_not_exists: bool,
 ) -> Result<(), ChangeError> {
     if !next.is_formed() {
-        return Err(ChangeError::NotFormed {
-            joined: next.owner_count(),
-            needed: next.nodes_min,
-        });
+        return Err(ChangeError::NotFormed { joined: next.owner_count(), needed: next.nodes_min });
     }
     if next.schema.keyspaces.contains_key(&keyspace.name) {
         let exists = ChangeError::KeyspaceExists { keyspace: keyspace.name.clone() };
@@ -311,10 +310,8 @@ fn create_table(
     let id = TableId(next.schema.next_table);
     let keyspace = keyspace_mut(next, &spec.keyspace)?;
     if keyspace.tables.contains_key(&spec.name) {
-        let exists = ChangeError::TableExists {
-            keyspace: spec.keyspace.clone(),
-            table: spec.name.clone(),
-        };
+        let exists =
+            ChangeError::TableExists { keyspace: spec.keyspace.clone(), table: spec.name.clone() };
         return if if_not_exists { Ok(()) } else { Err(exists) };
     }
     let conflict = spec.conflict.or(keyspace.conflict).unwrap_or(default_conflict);

@@ -36,11 +36,7 @@ pub struct Member {
 impl Member {
     /// The member as the ring sees it.
     pub fn node(&self) -> Node {
-        Node {
-            host: self.host,
-            datacenter: self.datacenter.clone(),
-            rack: self.rack.clone(),
-        }
+        Node { host: self.host, datacenter: self.datacenter.clone(), rack: self.rack.clone() }
     }
 }
 

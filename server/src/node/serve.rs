@@ -21,8 +21,8 @@ use crate::commits::{AnyMutation, Commits};
 use crate::config::Config;
 use crate::coord::{Coordinator, Patience};
 use crate::front::{Front, FrontParts};
-use crate::plan::LocalNode;
 use crate::peer::{Introduce, Listener, Pool, PoolOptions};
+use crate::plan::LocalNode;
 use crate::register::{Keeper, ProposalQueue, Proposals};
 use crate::replica::Replica;
 use crate::store::commit::{CommitLoop, Promise, QueueLimits, queue};
@@ -30,7 +30,7 @@ use crate::store::engine::Engine;
 use crate::store::rocks::RocksOptions;
 use crate::store::{self, Opened};
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
-use crate::upkeep::membership::{FoundingTerms, Membership, MemberAddress, Phase};
+use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase};
 
 /// How long a stopping node may take to finish what it has begun.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
@@ -326,7 +326,6 @@ impl Parts {
     }
 
     /// Starts the thread of the heartbeats. It ends with the process: nothing of it is on disk.
-    #[expect(clippy::disallowed_methods, reason = "heartbeats have a thread of their own")]
     fn gossip(
         &self,
         inbox: mpsc::Receiver<Heartbeat>,

@@ -159,7 +159,8 @@ impl Link {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (expected, epoch, answer) = (None, 0, None);
         // Gossip repeats itself, so a lost heartbeat needs no word.
-        let _ = self.queue.try_send(Outgoing { id, expected, epoch, deadline, request, body, answer });
+        let _ =
+            self.queue.try_send(Outgoing { id, expected, epoch, deadline, request, body, answer });
     }
 }
 
@@ -198,7 +199,9 @@ impl Dialler {
         stream.set_nodelay(true).map_err(|error| broken(&error))?;
         let (reader, mut writer) = stream.into_split();
         let mine = self.local.hello(self.class);
-        write_head(&mut writer, &Head::Hello(mine.clone())).await.map_err(|error| broken(&error))?;
+        write_head(&mut writer, &Head::Hello(mine.clone()))
+            .await
+            .map_err(|error| broken(&error))?;
         let mut frames = frames(reader, self.options.frame_bytes_max);
         match frames.next().await {
             Some(Ok(Frame { head: Head::Hello(theirs), .. })) => {

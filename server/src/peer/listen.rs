@@ -168,12 +168,7 @@ async fn converse<H: Handler>(
     }
 }
 
-fn run<H: Handler>(
-    id: u64,
-    handler: Arc<H>,
-    from: Arc<Hello>,
-    received: Received,
-) -> Running {
+fn run<H: Handler>(id: u64, handler: Arc<H>, from: Arc<Hello>, received: Received) -> Running {
     Box::pin(async move { (id, handler.handle(from, received).await) })
 }
 

@@ -231,7 +231,8 @@ pub struct RowList {
 impl RowList {
     /// Adds a key and its row.
     pub fn push(&mut self, key: &[u8], row: &[u8]) {
-        let len = |part: &[u8]| u32::try_from(part.len()).expect("keys and rows are far below 4 GiB");
+        let len =
+            |part: &[u8]| u32::try_from(part.len()).expect("keys and rows are far below 4 GiB");
         self.bytes.reserve(8 + key.len() + row.len());
         self.bytes.put_u32(len(key));
         self.bytes.put_u32(len(row));

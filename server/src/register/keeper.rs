@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ring::register::RegisterValue;
 use ring::RingError;
+use ring::register::RegisterValue;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -145,8 +145,7 @@ impl Keeper {
         let range = KeyRange::prefix(EPOCH_PREFIX);
         engine.scan(Family::Register, &range, Order::Forward, &mut |key, digest| {
             if let Ok(epoch) = key[EPOCH_PREFIX.len()..].try_into().map(u64::from_be_bytes) {
-                let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                records.push(EpochRecord { epoch, digest });
+                records.push(EpochRecord { epoch, digest: hex(digest) });
             }
             ControlFlow::Continue(())
         })?;
@@ -184,6 +183,14 @@ impl Mutation for Learn {
         }
         view.put(Family::Register, CHOSEN, bytes);
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
 }
 
 fn epoch_key(epoch: u64) -> Vec<u8> {

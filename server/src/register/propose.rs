@@ -228,9 +228,8 @@ impl Proposals {
         let alive = self.cluster.alive();
         let acceptors = snapshot.value.acceptors.now().as_slice();
         let is_live = |member: &&Member| alive.contains(&member.host);
-        let member_of = |store: &StoreId| {
-            snapshot.value.members.iter().find(|member| member.store == *store)
-        };
+        let member_of =
+            |store: &StoreId| snapshot.value.members.iter().find(|member| member.store == *store);
         let lowest = acceptors.iter().filter_map(member_of).find(is_live)?;
         (lowest.host != self.cluster.me()).then(|| lowest.clone())
     }

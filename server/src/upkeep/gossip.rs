@@ -117,10 +117,10 @@ fn chitchat_config(options: &GossipOptions) -> ChitchatConfig {
         failure_detector_config: FailureDetectorConfig {
             phi_threshold: options.phi,
             initial_interval: options.interval,
-            dead_node_grace_period: Duration::from_secs(60 * 60),
+            dead_node_grace_period: Duration::from_hours(1),
             ..FailureDetectorConfig::default()
         },
-        marked_for_deletion_grace_period: Duration::from_secs(60 * 60),
+        marked_for_deletion_grace_period: Duration::from_hours(1),
         catchup_callback: None,
         extra_liveness_predicate: None,
     }
@@ -182,7 +182,8 @@ impl Watcher {
             let deadline = self.clock.now() + PROBE_WAIT;
             async move {
                 let target = Target { address, host: Some(host) };
-                let asked = pool.call(target, Class::Control, 0, Request::Ping, Body::new(), deadline);
+                let asked =
+                    pool.call(target, Class::Control, 0, Request::Ping, Body::new(), deadline);
                 let answered = asked.await.is_ok_and(|reply| reply.answer == Answer::Pong);
                 (host, answered)
             }
