@@ -32,6 +32,10 @@ mod update;
 mod using;
 mod write;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -92,3 +92,6 @@ fn new_column_name(name: &Name) -> Result<String, DefinitionError> {
     }
     Err(DefinitionError::ColumnName { max: COLUMN_NAME_BYTES_MAX })
 }
+
+#[cfg(test)]
+mod tests;

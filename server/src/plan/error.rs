@@ -72,7 +72,9 @@ pub enum PlanError {
         keyspace: String,
     },
     /// The request brings more or fewer values than the statement has markers.
-    #[error("Invalid amount of bind variables: {markers} markers in the statement, {values} values")]
+    #[error(
+        "Invalid amount of bind variables: {markers} markers in the statement, {values} values"
+    )]
     ValueCount {
         /// How many markers there are.
         markers: usize,

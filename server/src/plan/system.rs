@@ -128,3 +128,6 @@ fn text_map<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Value {
 fn none(_: &View<'_>) -> Vec<Record> {
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use sql::{
 };
 use types::CqlType;
 
-use super::{Record, SystemColumn, SystemTable, View};
+use super::{Part, Record, SystemColumn, SystemTable, View};
 use crate::plan::bind::{BoundValues, Expression, Markers};
 use crate::plan::prepared::BindContext;
 use crate::plan::project::COLUMNS_MAX;
@@ -169,10 +169,12 @@ fn shown(
     for selection in selections {
         match &selection.selector {
             Selector::All => {
-                shown.extend(0..table.columns.len());
+                let all = all(table);
                 named.extend(
-                    table.columns.iter().map(|column| (column.name.to_owned(), column.kind())),
+                    all.iter()
+                        .map(|at| (table.columns[*at].name.to_owned(), table.columns[*at].kind())),
                 );
+                shown.extend(all);
             }
             Selector::Column(name) => {
                 let column = position(table, name)?;
@@ -191,6 +193,16 @@ fn shown(
         }
     }
     Ok((Some(shown), result_columns(table, &named)))
+}
+
+/// `*`: keys first, then the others by name.
+fn all(table: &SystemTable) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..table.columns.len()).collect();
+    all.sort_by_key(|at| {
+        let column = &table.columns[*at];
+        (column.part == Part::Regular).then_some(column.name)
+    });
+    all
 }
 
 fn result_columns(table: &SystemTable, named: &[(String, CqlType)]) -> wire::Columns {
