@@ -162,7 +162,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 Ok(None) => break,
                 Err(error) => {
                     if let Some((stream, reply)) = error.reply() {
-                        self.reply_now(stream, |writer| writer.error(&reply));
+                        self.reply_to(stream).error(&reply);
                     }
                     self.is_reading = false;
                     break;
@@ -183,13 +183,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Err(error) => return self.refuse(stream, &error.into()),
         };
         match request {
-            Request::Options => self.reply_now(stream, |writer| writer.supported(CQL_VERSION)),
+            Request::Options => self.reply_to(stream).supported(CQL_VERSION),
             Request::Startup(startup) => self.start(stream, &startup),
             _ if !self.has_started => {
                 let text = "the first request must be STARTUP";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
             }
-            Request::Register { .. } => self.reply_now(stream, ReplyWriter::ready),
+            Request::Register { .. } => self.reply_to(stream).ready(),
             Request::AuthResponse { .. } => {
                 let text = "nothing asked for a password";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
@@ -234,7 +234,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         self.codec.ready(compression);
         self.has_started = true;
-        self.reply_now(stream, ReplyWriter::ready);
+        self.reply_to(stream).ready();
         self.compression = compression;
     }
 
@@ -244,11 +244,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
 
     fn refuse(&mut self, stream: i16, error: &ErrorReply) {
         FrontCounters::count(&self.front.counters.errors);
-        self.reply_now(stream, |writer| writer.error(error));
+        self.reply_to(stream).error(error);
     }
 
-    fn reply_now(&mut self, stream: i16, write: impl FnOnce(ReplyWriter<'_>)) {
-        write(ReplyWriter::new(&mut self.out, stream).compressed(self.compression));
+    fn reply_to(&mut self, stream: i16) -> ReplyWriter<'_> {
+        ReplyWriter::new(&mut self.out, stream).compressed(self.compression)
     }
 
     /// Reads on for a moment after the last answer, for a reset would take that answer away.
