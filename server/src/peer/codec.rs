@@ -134,7 +134,7 @@ mod tests {
         let head = Head::Answer { id: 1, epoch: 2, answer: Answer::Applied };
         let mut out = BytesMut::new();
         write(&head, &Body::new(), &mut out);
-        assert_eq!(out[..], [0, 0, 0, 12, 0x67, 0x94, 0x5c, 0x7d, 0, 0, 0, 4, 3, 1, 2, 5]);
+        assert_eq!(out[..], [0, 0, 0, 12, 0xc1, 0x89, 0x2a, 0x7d, 0, 0, 0, 4, 3, 1, 2, 5]);
     }
 
     #[test]
