@@ -91,7 +91,7 @@ impl Answer {
         row: &Siblings,
     ) -> Result<(), DamagedKey> {
         if self.counts() {
-            self.write_count(out, self.living(row));
+            write_count(out, self.living(row));
             return Ok(());
         }
         self.write_versions(out, key, row, self.limit)
@@ -105,12 +105,6 @@ impl Answer {
     /// How many result rows a stored row is.
     pub(super) fn living(&self, row: &Siblings) -> usize {
         row.living(self.now_us).len()
-    }
-
-    /// Appends the result of `count(*)`.
-    pub(super) fn write_count(&self, out: &mut wire::RowsWriter<'_>, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        out.cell(Some(&count.to_be_bytes()));
     }
 
     /// Appends the newest versions of a row, at most so many.
@@ -202,4 +196,10 @@ impl Answer {
         let seconds = left_us.saturating_add(US_PER_SECOND - 1) / US_PER_SECOND;
         Some(i32::try_from(seconds).unwrap_or(i32::MAX))
     }
+}
+
+/// Appends the result of `count(*)`.
+pub(super) fn write_count(out: &mut wire::RowsWriter<'_>, count: usize) {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    out.cell(Some(&count.to_be_bytes()));
 }

@@ -8,7 +8,6 @@ use types::{Consistency, CqlType};
 use super::answer::DamagedKey;
 use super::ddl::DefinitionError;
 use super::seal::SealError;
-use crate::metadata::ChangeError;
 
 /// Why a statement is refused. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -303,9 +302,6 @@ pub enum PlanError {
     /// Something is wrong with a keyspace or table that is to be made.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// The register refuses a change of the schema.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
 }
 
 impl PlanError {
@@ -319,23 +315,8 @@ impl PlanError {
             Self::SystemKeyspace { .. } => wire::ErrorKind::Unauthorized,
             Self::Damaged(_) => wire::ErrorKind::Server,
             Self::Definition(error) => error.kind(),
-            Self::Change(error) => change_kind(error),
             _ => wire::ErrorKind::Invalid,
         }
-    }
-}
-
-fn change_kind(error: &ChangeError) -> wire::ErrorKind {
-    match error {
-        ChangeError::KeyspaceExists { keyspace } => {
-            wire::ErrorKind::AlreadyExists { keyspace: keyspace.clone(), table: String::new() }
-        }
-        ChangeError::TableExists { keyspace, table } => {
-            wire::ErrorKind::AlreadyExists { keyspace: keyspace.clone(), table: table.clone() }
-        }
-        ChangeError::NoDatacenter { .. } => wire::ErrorKind::Config,
-        ChangeError::NotFormed { .. } => wire::ErrorKind::IsBootstrapping,
-        _ => wire::ErrorKind::Invalid,
     }
 }
 

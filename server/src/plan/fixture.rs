@@ -296,6 +296,12 @@ fn read_type(body: &mut Bytes) -> CqlType {
     CqlType::from_str(simple).unwrap()
 }
 
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let literal = types::Value::Blob(Bytes::copy_from_slice(bytes)).to_string();
+    literal.trim_start_matches("0x").to_owned()
+}
+
 /// The `counter`-th write of the only store there is.
 pub(super) fn dot(counter: u64) -> Dot {
     let actor = Actor { store: StoreId(1), epoch: 1 };

@@ -312,12 +312,11 @@ fn clustering_of(
             let (column, preceding) = (column.name.clone(), preceding.name.clone());
             return Err(PlanError::ClusteringGap { column, preceding });
         }
-        match restricted.equal {
-            Some(value) => prefix.push(value),
-            None => {
-                slice = restricted.slice;
-                open = Some(column);
-            }
+        if let Some(value) = restricted.equal {
+            prefix.push(value);
+        } else {
+            slice = restricted.slice;
+            open = Some(column);
         }
     }
     Ok((prefix, slice))

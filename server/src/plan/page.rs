@@ -22,7 +22,7 @@
 use bytes::Bytes;
 use repair::version::Siblings;
 
-use super::answer::{Answer, DamagedKey};
+use super::answer::{Answer, DamagedKey, write_count};
 use super::key::Stretch;
 use super::prepared::BindContext;
 use super::seal::{Purpose, SealError, seal};
@@ -283,7 +283,7 @@ impl Page {
     /// [`DamagedKey`] where a stored key cannot be read.
     pub fn write(&self, out: &mut wire::RowsWriter<'_>) -> Result<(), DamagedKey> {
         if self.answer.counts() {
-            self.answer.write_count(out, self.counted);
+            write_count(out, self.counted);
             return Ok(());
         }
         for shown in &self.rows {

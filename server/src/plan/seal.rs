@@ -138,6 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::plan::fixture::hex;
 
     const HOUR_US: i64 = 3_600_000_000;
     const GOLDEN_MAC: &str = "064287b93a4f78e3201308392d89c39f";
@@ -159,9 +160,8 @@ mod tests {
     #[test]
     fn sealed_bytes_are_what_they_were() {
         let sealed = seal(&secret(2), Purpose::Context, b"row", 1_000_000, b"seen");
-        let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
         let (head, content, mac) = ("010200000000000f4240", "7365656e", GOLDEN_MAC);
-        assert_eq!(hex, [head, content, mac].concat());
+        assert_eq!(hex(&sealed), [head, content, mac].concat());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Statements and schemas in, plans and refusals out.
 
+mod cases;
 mod pages;
 mod reads;
 mod refusals;

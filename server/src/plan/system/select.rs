@@ -105,12 +105,11 @@ impl SystemSelect {
         let view = View { snapshot: request.snapshot, local: request.local };
         let records = (self.table.rows)(&view);
         let rows = cells(self.table, records).filter(passes);
-        let rows = match &self.shown {
-            Some(shown) => rows.take(limit).map(|cells| pick(&cells, shown)).collect(),
-            None => {
-                let count = i64::try_from(rows.count()).unwrap_or(i64::MAX);
-                vec![vec![Some(Bytes::copy_from_slice(&count.to_be_bytes()))]]
-            }
+        let rows = if let Some(shown) = &self.shown {
+            rows.take(limit).map(|cells| pick(&cells, shown)).collect()
+        } else {
+            let count = i64::try_from(rows.count()).unwrap_or(i64::MAX);
+            vec![vec![Some(Bytes::copy_from_slice(&count.to_be_bytes()))]]
         };
         Ok(Plan::Rows(LocalRows { columns: self.columns.clone(), rows }))
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use repair::version::{Expiry, Siblings};
 
-use crate::plan::fixture::{Fixture, NOW_US, row, shown, small, version};
+use crate::plan::fixture::{Fixture, NOW_US, hex, row, shown, small, version};
 use crate::plan::{BindContext, Page, PageOp, Plan, PlanError, ReadPartitionPlan, SealError};
 use crate::store::engine::{KeyRange, Order};
 
@@ -228,9 +228,7 @@ fn forged() -> PlanError {
 fn a_paging_state_has_its_bytes_for_ever() {
     let stored = Stored::new(&[1; 3]);
     let (page, _) = stored.page("SELECT v FROM lines WHERE p = 1 LIMIT 3", 2, None, 100);
-    let hex: String =
-        page.paging_state().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, GOLDEN_STATE);
+    assert_eq!(hex(page.paging_state().unwrap()), GOLDEN_STATE);
 }
 
 /// Head, one row left of LIMIT, the stored key of the second row, MAC.

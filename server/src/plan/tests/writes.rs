@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use repair::version::{Change, ColumnChange, Expiry, SiblingLimits, VersionVector};
 use types::{Consistency, CqlType};
 
-use crate::plan::fixture::{Fixture, NOW_US, Sent, dot, row, shown, specs, version};
+use crate::plan::fixture::{Fixture, NOW_US, Sent, dot, hex, row, shown, specs, version};
 use crate::plan::{BindContext, Plan, PlanError, RemovePartitionPlan, WritePlan};
 use crate::store::keys::RowKey;
 
@@ -284,8 +284,7 @@ fn the_context_of_a_row_never_seen_is_a_context() {
 fn a_context_has_its_bytes_for_ever() {
     let fixture = Fixture::new();
     let context = sealed_context(&fixture, "SELECT context() FROM t WHERE k = 1", 3);
-    let hex: String = context.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, GOLDEN_CONTEXT);
+    assert_eq!(hex(&context), GOLDEN_CONTEXT);
 }
 
 /// Head, a vector of one actor (store 1, epoch 1) that wrote three times, MAC.

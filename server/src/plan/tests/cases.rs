@@ -1,0 +1,409 @@
+//! Statements that are refused without values.
+
+use wire::ErrorCode;
+
+/// Statement, code and phrase.
+pub(super) const CASES: &[(&str, ErrorCode, &str)] = &[
+    // Names.
+    ("SELECT v FROM nosuch WHERE k = 1", ErrorCode::Invalid, "unconfigured table nosuch"),
+    ("SELECT v FROM nosuch.t WHERE k = 1", ErrorCode::Invalid, "keyspace nosuch does not exist"),
+    (
+        "SELECT * FROM system_schema.scylla_tables",
+        ErrorCode::Invalid,
+        "unconfigured table scylla_tables",
+    ),
+    ("SELECT * FROM system_schema.scylla_keyspaces", ErrorCode::Invalid, "unconfigured table"),
+    ("SELECT * FROM system.schema_keyspaces LIMIT 1", ErrorCode::Invalid, "unconfigured table"),
+    ("SELECT * FROM system_auth.roles", ErrorCode::Invalid, "unconfigured table roles"),
+    (
+        "SELECT nosuch FROM t WHERE k = 1",
+        ErrorCode::Invalid,
+        "Undefined column name nosuch in table app.t",
+    ),
+    ("SELECT v FROM t WHERE nosuch = 1", ErrorCode::Invalid, "nosuch"),
+    ("INSERT INTO t (k, nosuch) VALUES (1, 1)", ErrorCode::Invalid, "nosuch"),
+    ("UPDATE t SET nosuch = 1 WHERE k = 1", ErrorCode::Invalid, "nosuch"),
+    ("DELETE nosuch FROM t WHERE k = 1", ErrorCode::Invalid, "nosuch"),
+    ("SELECT nosuch FROM system.local", ErrorCode::Invalid, "nosuch"),
+    ("SELECT v FROM t WHERE k = 1 ORDER BY nosuch", ErrorCode::Invalid, "nosuch"),
+    ("USE nosuch", ErrorCode::Invalid, "keyspace nosuch does not exist"),
+    ("SELECT frob(v) FROM t WHERE k = 1", ErrorCode::Invalid, "Unknown function 'frob'"),
+    ("SELECT app.ttl(v) FROM t WHERE k = 1", ErrorCode::Invalid, "Unknown function"),
+    // The server's own.
+    (
+        "INSERT INTO system.local (key) VALUES ('x')",
+        ErrorCode::Unauthorized,
+        "system keyspace is not user-modifiable",
+    ),
+    ("UPDATE system.local SET rack = 'x' WHERE key = 'local'", ErrorCode::Unauthorized, "system"),
+    ("DELETE FROM system.nosuch WHERE key = 'local'", ErrorCode::Unauthorized, "system"),
+    ("DROP KEYSPACE system_schema", ErrorCode::Unauthorized, "system_schema"),
+    ("CREATE TABLE system_traces.t (k int PRIMARY KEY)", ErrorCode::Unauthorized, "system_traces"),
+    ("DROP TABLE system.local", ErrorCode::Unauthorized, "system"),
+    (
+        "ALTER KEYSPACE IF EXISTS system WITH durable_writes = false",
+        ErrorCode::Unauthorized,
+        "system",
+    ),
+    (
+        "CREATE KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        ErrorCode::Unauthorized,
+        "system_auth",
+    ),
+    // Keys.
+    ("SELECT v FROM t", ErrorCode::Invalid, "a scan of a whole table is not supported yet"),
+    (
+        "SELECT v FROM pairs WHERE a = 'x'",
+        ErrorCode::Invalid,
+        "Some partition key parts are missing: b",
+    ),
+    (
+        "SELECT v FROM lines WHERE c = 1",
+        ErrorCode::Invalid,
+        "Some partition key parts are missing: p",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND d = 'x'",
+        ErrorCode::Invalid,
+        "\"d\" cannot be restricted as preceding column \"c\"",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND c > 1 AND d = 'x'",
+        ErrorCode::Invalid,
+        "\"d\" cannot be restricted",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND c = 1 AND c = 2",
+        ErrorCode::Invalid,
+        "c cannot be restricted by more than one relation",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND c > 1 AND c >= 2",
+        ErrorCode::Invalid,
+        "c cannot be restricted by more than one relation",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND c = 1 AND c < 2",
+        ErrorCode::Invalid,
+        "c cannot be restricted",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND c < 1 AND c = 2",
+        ErrorCode::Invalid,
+        "c cannot be restricted",
+    ),
+    ("SELECT v FROM t WHERE k > 1", ErrorCode::Invalid, "a range of partition key k"),
+    ("SELECT v FROM t WHERE k != 1", ErrorCode::Invalid, "Unsupported \"!=\" relation on k"),
+    ("SELECT v FROM t WHERE k = null", ErrorCode::Invalid, "Invalid null value for k"),
+    ("SELECT text FROM things WHERE id = ''", ErrorCode::Invalid, "Key may not be empty"),
+    (
+        "SELECT v FROM t WHERE k = 'one'",
+        ErrorCode::Invalid,
+        "Invalid value for k: a text is no int",
+    ),
+    (
+        "INSERT INTO t (v) VALUES ('x')",
+        ErrorCode::Invalid,
+        "Some partition key parts are missing: k",
+    ),
+    (
+        "INSERT INTO lines (p, d) VALUES (1, 'x')",
+        ErrorCode::Invalid,
+        "Some clustering keys are missing: c",
+    ),
+    (
+        "INSERT INTO lines (p) VALUES (1)",
+        ErrorCode::Invalid,
+        "Some clustering keys are missing: c, d",
+    ),
+    (
+        "INSERT INTO lines (p, c, d) VALUES (1, null, 'x')",
+        ErrorCode::Invalid,
+        "Invalid null value for c",
+    ),
+    (
+        "UPDATE lines SET v = 'x' WHERE p = 1 AND c = 1",
+        ErrorCode::Invalid,
+        "Some clustering keys are missing: d",
+    ),
+    (
+        "UPDATE lines SET v = 'x' WHERE p = 1 AND c = 1 AND d > 'x'",
+        ErrorCode::Invalid,
+        "missing: d",
+    ),
+    (
+        "UPDATE t SET v = 'x' WHERE k = 1 AND w = 2",
+        ErrorCode::Invalid,
+        "Non PRIMARY KEY columns found in where clause: w",
+    ),
+    (
+        "DELETE v FROM lines WHERE p = 1",
+        ErrorCode::Invalid,
+        "Some clustering keys are missing: c, d",
+    ),
+    (
+        "DELETE FROM lines WHERE c = 1",
+        ErrorCode::Invalid,
+        "Some partition key parts are missing: p",
+    ),
+    // Columns.
+    (
+        "INSERT INTO t (k, k) VALUES (1, 2)",
+        ErrorCode::Invalid,
+        "Multiple definitions found for column k",
+    ),
+    ("INSERT INTO t (k, v) VALUES (1)", ErrorCode::Invalid, "Unmatched column names/values"),
+    (
+        "UPDATE t SET v = 'x', v = 'y' WHERE k = 1",
+        ErrorCode::Invalid,
+        "Multiple definitions found for column v",
+    ),
+    ("UPDATE t SET k = 2 WHERE k = 1", ErrorCode::Invalid, "PRIMARY KEY part k found in SET part"),
+    ("DELETE k FROM t WHERE k = 1", ErrorCode::Invalid, "Invalid identifier k for deletion"),
+    (
+        "UPDATE t SET w = w + 1 WHERE k = 1",
+        ErrorCode::Invalid,
+        "Invalid operation (w = w + …) for column w of type int",
+    ),
+    ("UPDATE t SET w = w - 1 WHERE k = 1", ErrorCode::Invalid, "Invalid operation (w = w - …)"),
+    (
+        "UPDATE t SET tags = {'a'} + tags WHERE k = 1",
+        ErrorCode::Invalid,
+        "Invalid operation (tags = … + tags)",
+    ),
+    (
+        "UPDATE t SET tags['a'] = 'b' WHERE k = 1",
+        ErrorCode::Invalid,
+        "a write of a collection's element is not supported yet",
+    ),
+    (
+        "DELETE tags['a'] FROM t WHERE k = 1",
+        ErrorCode::Invalid,
+        "a write of a collection's element",
+    ),
+    ("UPDATE t SET v.f = 'b' WHERE k = 1", ErrorCode::Invalid, "a write of a field"),
+    (
+        "SELECT writetime(k) FROM t WHERE k = 1",
+        ErrorCode::Invalid,
+        "writetime on PRIMARY KEY part k",
+    ),
+    ("SELECT ttl(k) FROM t WHERE k = 1", ErrorCode::Invalid, "ttl on PRIMARY KEY part k"),
+    ("SELECT ttl(v, w) FROM t WHERE k = 1", ErrorCode::Invalid, "ttl() takes one column"),
+    (
+        "SELECT token(a) FROM pairs WHERE a = 'x' AND b = 0x",
+        ErrorCode::Invalid,
+        "token() takes the partition key in its order: a, b",
+    ),
+    ("SELECT token(b, a) FROM pairs WHERE a = 'x' AND b = 0x", ErrorCode::Invalid, "token() takes"),
+    ("SELECT context(k) FROM t WHERE k = 1", ErrorCode::Invalid, "context() takes nothing"),
+    // Values.
+    ("INSERT INTO t (k) VALUES (99999999999)", ErrorCode::Invalid, "out of the range of int"),
+    (
+        "INSERT INTO t (k, v) VALUES (1, 2)",
+        ErrorCode::Invalid,
+        "Invalid value for v: an integer is no text",
+    ),
+    ("INSERT INTO t (k, tags) VALUES (1, {'a', 2})", ErrorCode::Invalid, "value(tags)"),
+    (
+        "INSERT INTO t (k, tags) VALUES (1, {'a', null})",
+        ErrorCode::Invalid,
+        "Invalid null value for value(tags)",
+    ),
+    ("INSERT INTO t (k, tags) VALUES (1, ['a'])", ErrorCode::Invalid, "a list is no set<text>"),
+    (
+        "INSERT INTO t (k, w) VALUES (1, (text) 'x')",
+        ErrorCode::Invalid,
+        "a value of another type is no int",
+    ),
+    (
+        "INSERT INTO things (id, uuid) VALUES ('x', uuid())",
+        ErrorCode::Invalid,
+        "function uuid() as a value is not supported yet",
+    ),
+    // Attributes.
+    (
+        "INSERT INTO t (k) VALUES (1) USING TTL -1",
+        ErrorCode::Invalid,
+        "A TTL must be greater or equal to 0, but was -1",
+    ),
+    (
+        "INSERT INTO t (k) VALUES (1) USING TTL 630720001",
+        ErrorCode::Invalid,
+        "ttl is too large. requested (630720001) maximum (630720000)",
+    ),
+    (
+        "DELETE FROM t USING TTL 5 WHERE k = 1",
+        ErrorCode::Invalid,
+        "USING TTL is not allowed in DELETE",
+    ),
+    (
+        "SELECT v FROM t USING TTL 5 WHERE k = 1",
+        ErrorCode::Invalid,
+        "USING TTL is not allowed in SELECT",
+    ),
+    (
+        "SELECT v FROM t USING TIMESTAMP 5 WHERE k = 1",
+        ErrorCode::Invalid,
+        "USING TIMESTAMP is not allowed in SELECT",
+    ),
+    (
+        "INSERT INTO t (k) VALUES (1) USING TIMESTAMP 5",
+        ErrorCode::Invalid,
+        "USING TIMESTAMP is not allowed on app.t",
+    ),
+    ("UPDATE t USING TIMESTAMP 5 SET v = 'x' WHERE k = 1", ErrorCode::Invalid, "USING TIMESTAMP"),
+    ("DELETE FROM t USING TIMESTAMP 5 WHERE k = 1", ErrorCode::Invalid, "USING TIMESTAMP"),
+    (
+        "SELECT v FROM lines WHERE p = 1 USING CONTEXT 0x00",
+        ErrorCode::Invalid,
+        "USING CONTEXT needs the whole primary key",
+    ),
+    (
+        "DELETE FROM lines USING CONTEXT 0x00 WHERE p = 1",
+        ErrorCode::Invalid,
+        "USING CONTEXT needs the whole primary key",
+    ),
+    (
+        "DELETE FROM lines WHERE p = 1 RETURNING *",
+        ErrorCode::Invalid,
+        "RETURNING needs the whole primary key",
+    ),
+    (
+        "DELETE FROM t USING CONTEXT 0x WHERE k = 1",
+        ErrorCode::Invalid,
+        "context not accepted: malformed, forged or foreign",
+    ),
+    ("DELETE FROM t USING CONTEXT 0xcafe WHERE k = 1", ErrorCode::Invalid, "context not accepted"),
+    (
+        "SELECT key FROM system.local USING CONTEXT 0x00",
+        ErrorCode::Invalid,
+        "USING CONTEXT is not allowed",
+    ),
+    // LIMIT and order.
+    ("SELECT v FROM t WHERE k = 1 LIMIT 0", ErrorCode::Invalid, "LIMIT must be strictly positive"),
+    ("SELECT v FROM t WHERE k = 1 LIMIT -3", ErrorCode::Invalid, "LIMIT must be strictly positive"),
+    ("SELECT key FROM system.local LIMIT 0", ErrorCode::Invalid, "LIMIT must be strictly positive"),
+    (
+        "SELECT v FROM lines WHERE p = 1 ORDER BY v",
+        ErrorCode::Invalid,
+        "clustered columns of the PRIMARY KEY, got v",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 ORDER BY d",
+        ErrorCode::Invalid,
+        "Unsupported order by relation",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 ORDER BY c ASC, d ASC",
+        ErrorCode::Invalid,
+        "Unsupported order by relation",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 ORDER BY c, c",
+        ErrorCode::Invalid,
+        "Unsupported order by relation",
+    ),
+    // What is not there yet.
+    ("SELECT v FROM t WHERE k IN (1, 2)", ErrorCode::Invalid, "IN is not supported yet"),
+    ("SELECT v FROM t WHERE k IN ?", ErrorCode::Invalid, "IN is not supported yet"),
+    (
+        "SELECT v FROM t WHERE token(k) > 1",
+        ErrorCode::Invalid,
+        "a relation of token() is not supported yet",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 AND (c, d) > (1, 'x')",
+        ErrorCode::Invalid,
+        "a relation of several columns is not supported yet",
+    ),
+    (
+        "SELECT v FROM t WHERE tags CONTAINS 'x'",
+        ErrorCode::Invalid,
+        "CONTAINS is not supported yet",
+    ),
+    (
+        "SELECT v FROM t WHERE tags['x'] = 'y'",
+        ErrorCode::Invalid,
+        "a relation of a collection's element",
+    ),
+    ("SELECT v FROM t WHERE v LIKE 'x'", ErrorCode::Invalid, "LIKE is not supported yet"),
+    ("SELECT v FROM t WHERE v IS NOT NULL", ErrorCode::Invalid, "IS NOT NULL is not supported yet"),
+    (
+        "SELECT v FROM t WHERE k = 1 AND v = 'x'",
+        ErrorCode::Invalid,
+        "v, which is outside the primary key and needs ALLOW FILTERING, is not supported yet",
+    ),
+    (
+        "SELECT v FROM t WHERE k = 1 ALLOW FILTERING",
+        ErrorCode::Invalid,
+        "ALLOW FILTERING is not supported yet",
+    ),
+    ("SELECT DISTINCT p FROM lines", ErrorCode::Invalid, "SELECT DISTINCT is not supported yet"),
+    (
+        "SELECT v FROM lines WHERE p = 1 GROUP BY c",
+        ErrorCode::Invalid,
+        "GROUP BY is not supported yet",
+    ),
+    (
+        "SELECT v FROM lines WHERE p = 1 PER PARTITION LIMIT 1",
+        ErrorCode::Invalid,
+        "PER PARTITION LIMIT is not supported yet",
+    ),
+    ("SELECT max(w) FROM t WHERE k = 1", ErrorCode::Invalid, "function max() is not supported yet"),
+    (
+        "SELECT count(v) FROM t WHERE k = 1",
+        ErrorCode::Invalid,
+        "function count() is not supported yet",
+    ),
+    (
+        "SELECT count(*), v FROM t WHERE k = 1",
+        ErrorCode::Invalid,
+        "count(*) beside other selections is not supported yet",
+    ),
+    ("SELECT CAST(w AS text) FROM t WHERE k = 1", ErrorCode::Invalid, "CAST is not supported yet"),
+    (
+        "SELECT tags['a'] FROM t WHERE k = 1",
+        ErrorCode::Invalid,
+        "an element of a collection is not supported yet",
+    ),
+    ("SELECT v.f FROM t WHERE k = 1", ErrorCode::Invalid, "a field of a user-defined type"),
+    ("SELECT 1 FROM t WHERE k = 1", ErrorCode::Invalid, "a constant in a list of selections"),
+    (
+        "INSERT INTO t (k) VALUES (1) IF NOT EXISTS",
+        ErrorCode::Invalid,
+        "INSERT … IF NOT EXISTS is not supported yet",
+    ),
+    (
+        "UPDATE t SET v = 'x' WHERE k = 1 IF EXISTS",
+        ErrorCode::Invalid,
+        "UPDATE … IF is not supported yet",
+    ),
+    (
+        "DELETE FROM t WHERE k = 1 IF v = 'x'",
+        ErrorCode::Invalid,
+        "DELETE … IF is not supported yet",
+    ),
+    (
+        "INSERT INTO t (k) VALUES (1) RETURNING count(*)",
+        ErrorCode::Invalid,
+        "RETURNING count(*) is not supported yet",
+    ),
+    ("INSERT INTO t JSON '{}'", ErrorCode::Invalid, "INSERT JSON is not supported yet"),
+    ("SELECT JSON * FROM t WHERE k = 1", ErrorCode::Invalid, "SELECT JSON is not supported yet"),
+    ("BEGIN BATCH APPLY BATCH", ErrorCode::Invalid, "BATCH is not supported yet"),
+    ("TRUNCATE t", ErrorCode::Invalid, "TRUNCATE is not supported yet"),
+    ("CREATE INDEX ON t (v)", ErrorCode::Invalid, "CREATE INDEX is not supported yet"),
+    ("ALTER TABLE t ADD x int", ErrorCode::Invalid, "ALTER TABLE is not supported yet"),
+    ("DESCRIBE TABLES", ErrorCode::Invalid, "DESCRIBE is not supported yet"),
+    (
+        "SELECT key FROM system.local WHERE key > 'a'",
+        ErrorCode::Invalid,
+        "a relation other than = or IN on a system table",
+    ),
+    (
+        "SELECT token(key) FROM system.local",
+        ErrorCode::Invalid,
+        "a function on a system table is not supported yet",
+    ),
+    ("SELECT key FROM system.local ORDER BY key", ErrorCode::Invalid, "ORDER BY on a system table"),
+];
