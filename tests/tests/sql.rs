@@ -79,7 +79,8 @@ fn check(client: &mut Client, step: &Step, names: &mut BTreeMap<String, String>)
         }
         (Reply::Rows(rows), None) => {
             if let Some(wanted) = &step.rows {
-                assert_eq!(&rows.shown()?, wanted, "line {}", step.line);
+                let shown = rows.shown()?;
+                ensure!(shown == *wanted, "wanted {wanted:?}, got {shown:?}");
             }
             if let Some(name) = &step.remember {
                 let first = rows.cells.first().and_then(|row| row.first()).cloned().flatten();

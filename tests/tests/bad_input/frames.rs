@@ -137,10 +137,27 @@ fn lengths_and_counts_that_lie_are_protocol_errors() -> Result<()> {
     cluster.finish()
 }
 
+/// It is told so at once, by its header; the next frame is known to begin, so the client goes on.
 #[test]
-fn a_frame_over_the_limit_is_refused_by_its_header() -> Result<()> {
+fn a_body_over_the_limit_is_refused_and_thrown_away() -> Result<()> {
+    let (cluster, mut client) = one_node("long")?;
+    let length = BODY_BYTES_MAX + 1;
+    client.send(&header_bytes(4, 1, opcode::QUERY, length))?;
+    let refusal = client.refusal_or_end()?;
+    ensure!(refusal.as_ref().is_some_and(|it| it.message.contains("too long")), "{refusal:?}");
+    let part = vec![b'x'; 1 << 16];
+    for _ in 0..length / 65_536 {
+        client.send(&part)?;
+    }
+    client.send(b"x")?;
+    client.rows("SELECT body FROM app.notes WHERE note_id = 1")?;
+    cluster.finish()
+}
+
+#[test]
+fn a_length_that_no_protocol_allows_ends_the_connection() -> Result<()> {
     let (cluster, _) = one_node("oversized")?;
-    for length in [BODY_BYTES_MAX + 1, i32::MAX as u32, u32::MAX] {
+    for length in [(256 << 20) + 1, i32::MAX as u32, u32::MAX] {
         let mut client = connect(&cluster)?;
         client.send(&header_bytes(4, 1, opcode::QUERY, length))?;
         let refusal = client.refusal_or_end()?;
@@ -152,13 +169,25 @@ fn a_frame_over_the_limit_is_refused_by_its_header() -> Result<()> {
 }
 
 #[test]
+fn a_stranger_may_not_declare_a_long_body() -> Result<()> {
+    let (cluster, _) = one_node("stranger")?;
+    let mut client = Client::dial(cluster.nodes()[0].address())?;
+    client.send(&header_bytes(4, 1, opcode::STARTUP, 1 << 20))?;
+    let refusal = client.refusal_or_end()?;
+    ensure!(refusal.is_some_and(|it| it.code == PROTOCOL), "no refusal");
+    ensure!(client.refusal_or_end()?.is_none(), "the connection ends");
+    cluster.finish()
+}
+
+#[test]
 fn unknown_versions_are_told_the_known_ones() -> Result<()> {
     let (cluster, _) = one_node("versions")?;
     for version in [0, 1, 2, 3, 5, 6, 0x41, 0x42, 0x7f] {
         let mut client = Client::dial(cluster.nodes()[0].address())?;
-        client.send(&frame_bytes(version, 1, opcode::OPTIONS, b""))?;
+        client.send(&frame_bytes(version, 0x0101, opcode::OPTIONS, b""))?;
         let frame = client.receive()?;
-        assert_eq!((frame.version, frame.stream, frame.opcode), (0x84, 1, opcode::ERROR));
+        let stream = if matches!(version, 1 | 2) { 1 } else { 0x0101 }; // It was one byte once.
+        assert_eq!((frame.version, frame.stream, frame.opcode), (0x84, stream, opcode::ERROR));
         let text = String::from_utf8_lossy(&frame.body[4..]).into_owned();
         ensure!(text.contains("Invalid or unsupported protocol version"), "{version}: {text}");
         ensure!(text.contains("4/v4"), "{version}: {text}");

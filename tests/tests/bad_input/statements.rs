@@ -19,7 +19,7 @@ const CASES: &[(&str, i32, &str)] = &[
     ("SELECT\n* FORM app.notes", SYNTAX, "line 2:3: expected"),
     ("SELECT * FROM", SYNTAX, "line 1:14: expected"),
     ("SELECT * FROM app.notes WHERE", SYNTAX, "expected"),
-    ("SELECT * FROM app.notes WHERE note_id 1", SYNTAX, "found 1"),
+    ("SELECT * FROM app.notes WHERE note_id 1", SYNTAX, "found `1`"),
     ("SELECT * FROM app.notes WHERE note_id =", SYNTAX, "expected"),
     ("SELECT * FROM app.notes LIMIT many", SYNTAX, "many"),
     ("SELECT * FROM app.notes WHERE note_id = 1 USING CONSISTENCY SOMETIMES", SYNTAX, "SOMETIMES"),
@@ -70,7 +70,7 @@ const CASES: &[(&str, i32, &str)] = &[
     ("SELECT * FROM app.notes WHERE note_id = 'one'", INVALID, "note_id"),
     ("SELECT * FROM app.notes WHERE note_id = 1 LIMIT 0", INVALID, "LIMIT"),
     ("INSERT INTO app.notes (note_id) VALUES (1) USING TTL -1", INVALID, "TTL"),
-    ("INSERT INTO app.notes (note_id) VALUES (1) USING CONTEXT 'x'", INVALID, "CONTEXT"),
+    ("INSERT INTO app.notes (note_id) VALUES (1) USING CONTEXT 'x'", SYNTAX, "expected a blob"),
     ("INSERT INTO app.notes (note_id) VALUES (1) USING TIMESTAMP 5", INVALID, "TIMESTAMP"),
     // Tables and keyspaces that cannot be.
     ("CREATE TABLE app.notes (k int PRIMARY KEY)", EXISTS, "notes"),

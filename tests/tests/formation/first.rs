@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use starling_tests::admin::readiness;
 use starling_tests::{Client, Cluster, Reply, log, wait};
 
 use super::{FORMED, assert_one_ring};
@@ -130,9 +131,11 @@ fn a_node_after_the_first_keyspace_owns_nothing_and_says_so() -> Result<()> {
     assert_eq!(client.rows("SELECT v FROM app.t WHERE k = 1")?.texts("v")?, ["x"]);
     assert_one_ring_of_owners(&cluster)?;
     let late = cluster.node(3);
-    ensure!(late.log()?.contains("owns no partitions"), "the log does not say so");
-    let (_, text) = starling_tests::admin::readiness(late.address())?;
+    let (_, text) = readiness(late.address())?;
     ensure!(text.contains("owns no partitions"), "/ready says {text}");
+    let status = cluster.command(3, &["status"])?;
+    ensure!(status.contains("owns no partitions"), "starling status says {status}");
+    ensure!(cluster.node(3).log()?.contains("owns no partitions"), "the log does not say so");
     cluster.finish()
 }
 

@@ -1,7 +1,7 @@
 //! A seed that lost its disk: it knows nothing, so it must not vote.
 
 use anyhow::{Result, ensure};
-use starling_tests::admin::status;
+use starling_tests::admin::{readiness, status};
 use starling_tests::{Cluster, log};
 
 /// The keyspace and the table that must survive.
@@ -28,7 +28,8 @@ fn an_emptied_seed_takes_no_part_until_it_is_replaced() -> Result<()> {
     assert_eq!(blank.cluster, before.cluster, "no second cluster");
     ensure!(blank.store != old, "a new life of the directory has a new name");
     ensure!(!blank.acceptors.contains(&blank.store), "it takes no part: {blank:?}");
-    ensure!(cluster.node(0).log()?.contains("seed replace"), "the log says what to do");
+    let (_, ready) = readiness(cluster.addresses()[0])?;
+    ensure!(ready.contains("takes no part in agreement"), "/ready says {ready}");
     assert_served(&mut cluster)?;
 
     // One of two seeds that remember is dead: the blank one must not make up the majority.
@@ -51,6 +52,7 @@ fn an_emptied_seed_takes_no_part_until_it_is_replaced() -> Result<()> {
         ensure!(status.acceptors.contains(&blank.store), "{status:?}");
         ensure!(!status.acceptors.contains(&old), "{status:?}");
     }
+    ensure!(cluster.node(0).log()?.contains("seed replace"), "the log does not say what to do");
     cluster.finish()
 }
 
