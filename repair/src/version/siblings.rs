@@ -1,8 +1,8 @@
 //! One row: what this copy has seen, and which of it lives.
 //!
-//! A dot that the vector covers and that has no version here was replaced or removed; a dot that
-//! it does not cover was never seen. [`Siblings::merge`] therefore keeps a version that both
-//! copies hold, or that the other has not seen; it is a join.
+//! A dot that the vector covers and that has no version here was replaced or removed, or is that of
+//! a removal; a dot that it does not cover was never seen. [`Siblings::merge`] therefore keeps a
+//! version that both copies hold, or that the other has not seen; it is a join.
 //!
 //! ```text
 //! (a,4):3  (b,1):1        a stamped three writes of this row in its epoch 4, b one

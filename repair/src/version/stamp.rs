@@ -8,9 +8,10 @@
 //! context names, so the replica must have seen all that the context has; where it has not, it
 //! fetches the row from its peers, applies it, and stamps again.
 //!
-//! A removal mints no dot. A version that would live for no instant (an UPDATE that clears the
-//! last column of a row without marker) is not kept either, but its dot is: later contexts name
-//! the write.
+//! Every write that changes the row mints a dot, also one that leaves no version: a removal, and an
+//! UPDATE that clears the last column of a row without marker. The dot is what later contexts name
+//! the write by: a copy that missed it does not include them, and so neither answers a reader who
+//! knows of it nor gives its writes a base. A removal that changes nothing mints nothing.
 //!
 //! Callers: the commit loop. Pure.
 
@@ -29,7 +30,7 @@ pub struct Stamped {
     pub row: Siblings,
     /// Whether the row is another than before. Only a removal can leave it as it was.
     pub changed: bool,
-    /// The dot that was minted; none for a removal.
+    /// The dot that was minted; none where nothing changed.
     pub dot: Option<Dot>,
     /// How many versions the write replaced or removed.
     pub replaced: usize,
@@ -97,7 +98,7 @@ pub fn stamp<E: EpochSource, R: ActorRule>(
             let made = update(before, changes, write)?;
             put(before, known, write, made, minter)
         }
-        Change::Remove => Ok(remove(before, known, write, minter)),
+        Change::Remove => remove(before, known, write, minter),
     }
 }
 
@@ -137,18 +138,17 @@ fn remove<E: EpochSource, R: ActorRule>(
     known: Option<&VersionVector>,
     write: &Write,
     minter: &mut Minter<E, R>,
-) -> Stamped {
+) -> Result<Stamped, StampError> {
     let mut row = before.clone();
     let replaced = row.replace(&write.context);
     let changed = replaced > 0 || row.vector() != before.vector();
-    if let Some(entry) = minter.renewal(known, &write.context, false) {
-        row.record(entry);
-    }
-    if changed {
+    let dot = changed.then(|| minter.mint(known, &write.context)).transpose()?;
+    if let Some(dot) = dot {
+        row.record(dot);
         row.remove_at(write.write_time);
     }
     let is_crowded = row.versions().len() >= write.limits.warn;
-    Stamped { row, changed, dot: None, replaced, has_equal_sibling: false, is_crowded }
+    Ok(Stamped { row, changed, dot, replaced, has_equal_sibling: false, is_crowded })
 }
 
 #[cfg(test)]

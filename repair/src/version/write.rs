@@ -36,7 +36,7 @@ pub enum Change {
     },
     /// Puts a version in their place that has all their columns but for these.
     Update(BTreeMap<u32, ColumnChange>),
-    /// Removes them.
+    /// Removes them. The write leaves its dot, and no version under it.
     ///
     /// A removal by somebody who has read nothing does nothing: the statement reads first.
     Remove,

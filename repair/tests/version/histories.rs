@@ -2,7 +2,8 @@
 //!
 //! The oracle keeps for every write and removal the whole set of events that its client had
 //! seen, and for every copy the whole set of events that reached it. A write lives in a copy when
-//! no event there had seen it. Rows must say the same with a vector and a few dots.
+//! no event there had seen it. A copy includes another when all events that reached the one have
+//! reached the other, removals too. Rows must say the same with a vector and a few dots.
 
 use std::collections::BTreeSet;
 
@@ -37,6 +38,7 @@ enum Act {
 struct Oracle {
     /// For each event all events that its client had seen.
     pasts: Vec<BTreeSet<usize>>,
+    /// The events that are no removals.
     writes: BTreeSet<usize>,
     /// For each place all events that reached it.
     seen: [BTreeSet<usize>; PLACES],
@@ -50,8 +52,9 @@ impl Oracle {
         writes.filter(|event| !is_seen_by_another(event)).collect()
     }
 
-    fn writes_of(&self, seen: &BTreeSet<usize>) -> BTreeSet<usize> {
-        seen.intersection(&self.writes).copied().collect()
+    /// Whether a removal by somebody who had seen `past` is an event: it removes or brings something.
+    fn is_felt(&self, at: usize, past: &BTreeSet<usize>) -> bool {
+        !past.is_subset(&self.seen[at]) || !self.living(&self.seen[at]).is_disjoint(past)
     }
 
     fn happen(&mut self, at: usize, past: &BTreeSet<usize>, is_write: bool) {
@@ -163,12 +166,17 @@ impl World {
             limits: SiblingLimits { warn: usize::MAX, max: usize::MAX },
         };
         let place = &mut self.places[at];
-        let lacks = !self.oracle.writes_of(&past).is_subset(&self.oracle.seen[at]);
+        let lacks = !past.is_subset(&self.oracle.seen[at]);
+        let is_write = !matches!(kind, Kind::Remove);
         match stamp(place.row.as_ref(), &write, &mut place.minter) {
             Ok(stamped) => {
                 assert!(!(matches!(kind, Kind::Update) && lacks));
-                place.row = Some(stamped.row);
-                self.oracle.happen(at, &past, !matches!(kind, Kind::Remove));
+                let is_event = is_write || self.oracle.is_felt(at, &past);
+                assert_eq!((stamped.changed, stamped.dot.is_some()), (is_event, is_event));
+                if is_event {
+                    place.row = Some(stamped.row);
+                    self.oracle.happen(at, &past, is_write);
+                }
             }
             Err(error) => {
                 assert_eq!(error, StampError::MissingHistory);
@@ -191,7 +199,7 @@ impl World {
             assert_eq!(living(row(one)), self.oracle.living(seen));
             for (other, other_seen) in self.oracle.seen.iter().enumerate() {
                 let includes = row(one).vector().includes(row(other).vector());
-                assert_eq!(includes, self.oracle.writes_of(other_seen).is_subset(seen));
+                assert_eq!(includes, other_seen.is_subset(seen));
             }
         }
     }

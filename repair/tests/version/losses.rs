@@ -4,7 +4,7 @@ use ring::StoreId;
 
 use super::network::{CALM, Loss, PLACES, Place, Setting, Verdict, first_failure, run};
 use super::rules::{CAUGHT, Rule};
-use super::version::{EpochSource, Minter, SafeRule, Siblings, Write, apply, stamp};
+use super::version::{Change, EpochSource, Minter, SafeRule, Siblings, Write, apply, stamp};
 
 struct Epochs(u64);
 
@@ -58,6 +58,48 @@ impl Place for Bare {
     }
 }
 
+/// A row whose removals leave nothing but the context of their client: a tombstone as it would be
+/// without a dot. No context can name such a removal.
+struct Dotless(Bare);
+
+impl Dotless {
+    fn places() -> [Self; PLACES] {
+        Bare::places(&SafeRule).map(Self)
+    }
+}
+
+impl Place for Dotless {
+    fn row(&self) -> Option<Siblings> {
+        self.0.row()
+    }
+
+    fn stamp(&mut self, write: Write) -> Siblings {
+        if write.change != Change::Remove {
+            return self.0.stamp(write);
+        }
+        let row = self.0.row().unwrap_or_default();
+        let mut vector = row.vector().clone();
+        vector.join(&write.context);
+        let mut versions = row.versions().to_vec();
+        versions.retain(|version| !write.context.covers(version.dot));
+        let row = Siblings::from_parts(vector, versions, 0).expect("a sound row stays one");
+        self.0.row = Some(row.clone()).filter(|row| !row.is_unwritten());
+        row
+    }
+
+    fn apply(&mut self, row: &Siblings) {
+        self.0.apply(row);
+    }
+
+    fn fall_back(&mut self, row: Option<Siblings>) {
+        self.0.fall_back(row);
+    }
+
+    fn renew(&mut self) {
+        self.0.renew();
+    }
+}
+
 fn verdict(seed: u64, rule: Rule, setting: Setting) -> Verdict {
     run(seed, setting, &mut Bare::places(rule))
 }
@@ -104,6 +146,29 @@ fn every_other_rule_loses_writes_where_stand_ins_keep_their_ids() {
         let safe = verdict(caught.where_ids_are_kept, &SafeRule, setting);
         assert_eq!(safe, Verdict::default());
     }
+}
+
+#[test]
+fn every_other_rule_loses_and_overlooks_writes_where_rows_are_removed() {
+    let setting = Setting { loss: Loss::Row, removes: true, ..CALM };
+    for caught in &CAUGHT {
+        assert_ne!(verdict(caught.where_rows_are_removed, caught.rule, setting).lost, 0);
+        let overlooking = verdict(caught.where_writes_are_overlooked, caught.rule, setting);
+        assert_ne!(overlooking.overlooked, 0);
+        for seed in [caught.where_rows_are_removed, caught.where_writes_are_overlooked] {
+            assert_eq!(verdict(seed, &SafeRule, setting), Verdict::default());
+        }
+    }
+}
+
+#[test]
+fn removals_without_a_dot_are_overlooked_though_nothing_fails() {
+    // All is well in the end: only who reads in between is shown the row that he has deleted.
+    let setting = Setting { removes: true, ..CALM };
+    let dotless = run(0, setting, &mut Dotless::places());
+    assert_ne!(dotless.overlooked, 0);
+    assert_eq!((dotless.lost, dotless.risen), (0, 0));
+    assert_eq!(verdict(0, &SafeRule, setting), Verdict::default());
 }
 
 #[test]

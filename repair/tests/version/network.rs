@@ -3,15 +3,19 @@
 //!
 //! Each write knows the writes that its client had read. In the end all copies are merged, and
 //! every acknowledged write must be there, or have been replaced or removed by somebody who had
-//! read it. What may go wrong on the way is a [`Setting`]; how a place keeps its row, and by
-//! which rule it names its writes, is its own affair.
+//! read it. On the way no copy may claim to have seen a write, and still show what that write
+//! replaced or removed: it would answer a client with what the client itself has deleted. What may
+//! go wrong is a [`Setting`]; how a place keeps its row, and by which rule it names its writes, is
+//! its own affair.
 //!
 //! Sources of the faults: Riak issue 679 and its successors; sloppy quorums of Dynamo §4.6.
 
 use std::ops::Range;
 
 use super::random::Random;
-use super::version::{Change, Column, Columns, Expiry, SiblingLimits, Siblings, Write};
+use super::version::{
+    Change, Column, Columns, Expiry, SiblingLimits, Siblings, VersionVector, Write,
+};
 
 /// Places 0 to 2 are the replicas, 3 to 5 the stand-ins of each.
 pub(crate) const PLACES: usize = 6;
@@ -87,8 +91,11 @@ struct Network<'p, P> {
     delayed: Vec<(usize, Siblings)>,
     /// For each write, what its client had read.
     pasts: Vec<Writes>,
+    /// For each write, what its client has seen from then on.
+    contexts: Vec<VersionVector>,
     removals: Writes,
     acknowledged: Writes,
+    overlooked: Writes,
     has_lost: bool,
 }
 
@@ -99,6 +106,8 @@ pub(crate) struct Verdict {
     pub(crate) lost: Writes,
     /// Writes that live though an acknowledged removal had read them.
     pub(crate) risen: Writes,
+    /// Writes that a copy claimed to have seen, while it showed what their clients had read.
+    pub(crate) overlooked: Writes,
 }
 
 /// Lets a network run from the start, at places that hold no row.
@@ -115,8 +124,10 @@ impl<'p, P: Place> Network<'p, P> {
             earlier: Default::default(),
             delayed: Vec::new(),
             pasts: Vec::new(),
+            contexts: Vec::new(),
             removals: 0,
             acknowledged: 0,
+            overlooked: 0,
             has_lost: setting.loss == Loss::Nothing,
         };
         for _ in 0..setting.steps {
@@ -158,6 +169,7 @@ impl<'p, P: Place> Network<'p, P> {
         };
         self.remember(first);
         let row = self.places[first].stamp(write);
+        self.contexts.push(row.vector().clone());
         if row.is_unwritten() {
             return; // The removal of a row that nobody ever wrote.
         }
@@ -181,11 +193,21 @@ impl<'p, P: Place> Network<'p, P> {
             let is_pair = self.random.below(3) > 0;
             for place in [Some(one), is_pair.then_some(other)].into_iter().flatten() {
                 if let Some(row) = self.places[place].row() {
+                    self.overlooked |= self.overlooked_in(&row);
                     read.merge(&row);
                 }
             }
         }
         read
+    }
+
+    /// The writes that a row claims to have seen, though it shows what their clients had read.
+    fn overlooked_in(&self, row: &Siblings) -> Writes {
+        let living = living(row);
+        let writes = self.pasts.iter().zip(&self.contexts).enumerate();
+        let overlooked = writes
+            .filter(|(_, (past, context))| **past & living != 0 && row.vector().includes(context));
+        overlooked.fold(0, |writes, (number, _)| writes | 1 << number)
     }
 
     /// The writes that a row shows, and all that their clients had read.
@@ -316,6 +338,7 @@ impl<'p, P: Place> Network<'p, P> {
         Verdict {
             lost: self.acknowledged & !accounted,
             risen: living(&merged) & had_read(self.removals & self.acknowledged),
+            overlooked: self.overlooked,
         }
     }
 }

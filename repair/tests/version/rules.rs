@@ -8,21 +8,49 @@ use super::version::{Actor, ActorRule, CounterOverflow, Dot, EpochSource, Seen, 
 /// A rule that any place may stamp by.
 pub(crate) type Rule = &'static (dyn ActorRule + Sync);
 
-/// A rule, and seeds at which it loses a write.
+/// A rule, and seeds at which it loses a write, or overlooks one.
 pub(crate) struct Caught {
     pub(crate) rule: Rule,
     /// Where a place loses its row without noticing.
     pub(crate) where_a_row_is_lost: u64,
     /// Where nothing fails, but stand-ins that drop their rows keep their store ids.
     pub(crate) where_ids_are_kept: u64,
+    /// Where a place loses its row without noticing, and rows are removed.
+    pub(crate) where_rows_are_removed: u64,
+    /// Where, by the same faults, a copy claims to have seen a write, and shows what it replaced.
+    pub(crate) where_writes_are_overlooked: u64,
 }
 
 /// Every rule but the safe one.
 pub(crate) static CAUGHT: [Caught; 4] = [
-    Caught { rule: &CounterPerRow, where_a_row_is_lost: 1, where_ids_are_kept: 1_095 },
-    Caught { rule: &CounterPerStore, where_a_row_is_lost: 17, where_ids_are_kept: 13_394 },
-    Caught { rule: &FreshWhereNotFound, where_a_row_is_lost: 108, where_ids_are_kept: 3_162 },
-    Caught { rule: &FreshWhereForgotten, where_a_row_is_lost: 849, where_ids_are_kept: 3_162 },
+    Caught {
+        rule: &CounterPerRow,
+        where_a_row_is_lost: 1,
+        where_ids_are_kept: 1_095,
+        where_rows_are_removed: 29,
+        where_writes_are_overlooked: 424,
+    },
+    Caught {
+        rule: &CounterPerStore,
+        where_a_row_is_lost: 17,
+        where_ids_are_kept: 13_394,
+        where_rows_are_removed: 29,
+        where_writes_are_overlooked: 424,
+    },
+    Caught {
+        rule: &FreshWhereNotFound,
+        where_a_row_is_lost: 108,
+        where_ids_are_kept: 3_162,
+        where_rows_are_removed: 104,
+        where_writes_are_overlooked: 514,
+    },
+    Caught {
+        rule: &FreshWhereForgotten,
+        where_a_row_is_lost: 849,
+        where_ids_are_kept: 3_162,
+        where_rows_are_removed: 104,
+        where_writes_are_overlooked: 514,
+    },
 ];
 
 /// One actor for ever; each row counts by itself.

@@ -107,6 +107,19 @@ fn every_other_rule_loses_writes_where_stand_ins_keep_their_ids() {
 }
 
 #[test]
+fn every_other_rule_loses_and_overlooks_writes_where_rows_are_removed() {
+    let setting = Setting { loss: Loss::Row, removes: true, ..CALM };
+    for caught in &CAUGHT {
+        assert_ne!(verdict(caught.where_rows_are_removed, caught.rule, setting).lost, 0);
+        let overlooking = verdict(caught.where_writes_are_overlooked, caught.rule, setting);
+        assert_ne!(overlooking.overlooked, 0);
+        for seed in [caught.where_rows_are_removed, caught.where_writes_are_overlooked] {
+            assert_eq!(verdict(seed, &SafeRule, setting), Verdict::default());
+        }
+    }
+}
+
+#[test]
 fn a_store_that_falls_back_to_an_earlier_state_needs_a_new_id() {
     let unnoticed = Setting { loss: Loss::Updates, ..CALM };
     assert_ne!(verdict(17, &SafeRule, unnoticed).lost, 0);

@@ -29,8 +29,9 @@ fn a_version_that_the_other_has_replaced_goes() {
 #[test]
 fn a_removal_wins_over_all_that_it_covers() {
     let old = row([dot(1, 1, 1)], [version(dot(1, 1, 1), "old")]);
-    let gone = row([dot(1, 1, 1)], []);
+    let gone = row([dot(1, 1, 1), dot(2, 1, 1)], []);
     assert_eq!(merged(&old, &gone), gone);
+    assert_eq!(merged(&gone, &old), gone);
     assert!(gone.is_tombstone());
 }
 

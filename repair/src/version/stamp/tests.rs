@@ -323,51 +323,98 @@ fn a_column_that_holds_no_set_is_an_error_that_names_it() {
 // DELETE.
 
 #[test]
-fn a_removal_drops_what_its_context_covers_and_mints_no_dot() {
+fn a_removal_drops_what_its_context_covers_and_leaves_a_dot_without_a_version() {
     let versions = [version(dot(2, 1, 1), "seen"), version(dot(3, 1, 1), "unseen")];
     let local = row([dot(2, 1, 1), dot(3, 1, 1)], versions);
     let done = stamped(&local, &write(&[dot(2, 1, 1)], Change::Remove));
-    assert_eq!((done.dot, done.replaced, done.changed), (None, 1, true));
-    assert_eq!(done.row.vector(), local.vector());
+    assert_eq!((done.dot, done.replaced, done.changed), (Some(dot(1, 101, 1)), 1, true));
+    assert_eq!(done.row.vector(), &context(&[dot(1, 101, 1), dot(2, 1, 1), dot(3, 1, 1)]));
     assert_eq!(done.row.versions(), [version(dot(3, 1, 1), "unseen")]);
     assert_eq!(done.row.removed_at(), NOW);
 }
 
 #[test]
-fn a_repeated_removal_changes_nothing() {
+fn a_repeated_removal_changes_nothing_and_mints_nothing() {
     let local = row([dot(2, 1, 1)], [version(dot(2, 1, 1), "x")]);
     let first = stamped(&local, &write(&[dot(2, 1, 1)], Change::Remove));
-    let later = Write { write_time: NOW + 7, ..write(&[dot(2, 1, 1)], Change::Remove) };
-    let again = stamped(&first.row, &later);
-    assert_eq!((again.changed, again.replaced), (false, 0));
-    assert_eq!(again.row, first.row);
+    for seen in [&[dot(2, 1, 1)][..], &[dot(2, 1, 1), dot(1, 101, 1)]] {
+        let later = Write { write_time: NOW + 7, ..write(seen, Change::Remove) };
+        let mut elsewhere = minter(3);
+        let again = stamp(Some(&first.row), &later, &mut elsewhere).unwrap();
+        assert_eq!((again.changed, again.replaced, again.dot), (false, 0, None));
+        assert_eq!((again.row, elsewhere.epochs.0), (first.row.clone(), 100));
+    }
 }
 
 #[test]
 fn a_removal_by_somebody_who_has_read_nothing_does_nothing() {
     let local = row([dot(2, 1, 1)], [version(dot(2, 1, 1), "x")]);
     let done = stamped(&local, &write(&[], Change::Remove));
-    assert_eq!((done.changed, done.row), (false, local));
+    assert_eq!((done.changed, done.dot, done.row), (false, None, local));
     let nowhere = stamp(None, &write(&[], Change::Remove), &mut minter(1)).unwrap();
-    assert!(!nowhere.changed && nowhere.row.is_unwritten());
+    assert!(!nowhere.changed && nowhere.dot.is_none() && nowhere.row.is_unwritten());
 }
 
 #[test]
 fn a_removal_where_the_row_is_unknown_leaves_a_tombstone() {
     let removal = write(&[dot(2, 1, 1)], Change::Remove);
     let done = stamp(None, &removal, &mut minter(1)).unwrap();
-    let vector = context(&[dot(2, 1, 1)]);
+    let vector = context(&[dot(1, 101, 1), dot(2, 1, 1)]);
     assert_eq!(done.row, Siblings::from_parts(vector, vec![], NOW).unwrap());
     assert!(done.changed);
 }
 
 #[test]
-fn a_removal_that_knows_more_of_the_store_than_its_copy_leaves_a_fresh_entry() {
+fn a_removal_counts_on_where_its_store_has_stamped_the_row_before() {
+    let local = row([dot(1, 7, 1)], [version(dot(1, 7, 1), "x")]);
+    let done = stamped(&local, &write(&[dot(1, 7, 1)], Change::Remove));
+    assert_eq!(done.row.vector(), &context(&[dot(1, 7, 2)]));
+    let again = stamped(&done.row, &write(&[dot(1, 7, 2)], insert("y")));
+    assert_eq!(again.dot, Some(dot(1, 7, 3)));
+}
+
+#[test]
+fn a_removal_that_knows_more_of_the_store_than_its_copy_takes_a_fresh_epoch() {
     let local = row([dot(1, 7, 1)], [version(dot(1, 7, 1), "x")]);
     let done = stamped(&local, &write(&[dot(1, 7, 2)], Change::Remove));
     assert_eq!(done.row.vector(), &context(&[dot(1, 7, 2), dot(1, 101, 1)]));
-    let known = stamped(&local, &write(&[dot(1, 7, 1)], Change::Remove));
-    assert_eq!(known.row.vector(), &context(&[dot(1, 7, 1)]));
+}
+
+/// Two copies of a row: one where it was removed by somebody who had read it, and one that missed
+/// the removal.
+fn removed_at_one_of_two() -> (Siblings, Siblings) {
+    let columns = [never(1, b"theirs"), never(2, b"deleted")];
+    let missed = row([dot(2, 1, 1)], [with_columns(dot(2, 1, 1), columns)]);
+    let removal = write(&[dot(2, 1, 1)], Change::Remove);
+    let removed = stamp(Some(&missed), &removal, &mut minter(2)).unwrap().row;
+    assert!(removed.is_tombstone());
+    (removed, missed)
+}
+
+#[test]
+fn an_update_by_somebody_who_knows_of_a_removal_never_brings_deleted_columns_back() {
+    // Were the removal without a dot, the copy that missed it would include all that the writer
+    // has seen, and the UPDATE would start from the deleted version.
+    let (removed, missed) = removed_at_one_of_two();
+    let update =
+        Write { context: removed.vector().clone(), ..write(&[], update([(1, set("mine"))])) };
+    assert_eq!(refused(&missed, &update), StampError::MissingHistory);
+    let mut learnt = missed;
+    learnt.merge(&removed);
+    let done = stamped(&learnt, &update);
+    assert_eq!(made(&done), [(1, &b"mine"[..], Expiry::Never)]);
+    assert_eq!(done.row.versions().len(), 1);
+}
+
+#[test]
+fn a_copy_that_missed_a_removal_does_not_include_the_context_of_its_client() {
+    // Were the removal without a dot, this copy could answer the client's next read, with the row
+    // that the client has just deleted.
+    let (removed, mut missed) = removed_at_one_of_two();
+    assert!(!missed.vector().includes(removed.vector()));
+    missed.merge(&removed);
+    assert!(missed.vector().includes(removed.vector()));
+    assert!(missed.is_tombstone());
 }
 
 // Limits.
@@ -535,5 +582,8 @@ proptest! {
         prop_assert!(done.row.vector().includes(local.vector()));
         prop_assert!(done.row.vector().includes(&context));
         prop_assert_eq!(done.changed, done.row != local);
+        let is_new = |dot| !local.vector().covers(dot) && !context.covers(dot);
+        prop_assert_eq!(done.dot.is_some(), done.changed);
+        prop_assert!(done.dot.is_none_or(|dot| is_new(dot) && done.row.vector().covers(dot)));
     }
 }
