@@ -149,6 +149,7 @@ impl PeerHandler {
 fn refusal(failure: &ApplyFailure) -> Refusal {
     match failure {
         ApplyFailure::Damaged => Refusal::Damaged,
+        ApplyFailure::Epoch(_) => Refusal::NotReady,
         ApplyFailure::Overloaded => Refusal::Overloaded,
         ApplyFailure::NoSpace => Refusal::NoSpace,
         ApplyFailure::Store => Refusal::StoreFailed,

@@ -8,14 +8,16 @@ use repair::version::{ActorRule, Minter, SafeRule, Siblings, apply};
 use super::stamp::{Epochs, put_row, read_row};
 use super::{Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
+use crate::store::identity::EpochError;
 use crate::store::keys::RowKey;
 
 /// Why a row was not merged. Unless the store failed, nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyFailure {
-    /// The row that was sent or the one that is stored cannot be read, or needs an epoch that this
-    /// store cannot deal out now.
+    /// The row that was sent or the one that is stored cannot be read.
     Damaged,
+    /// The merged row needs an entry of a fresh epoch, and this store may deal out none now.
+    Epoch(EpochError),
     /// Too many writes are waiting.
     Overloaded,
     /// The disk is nearly full.
@@ -51,8 +53,8 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
         let store = view.store();
         let mut minter = Minter { store, epochs: Epochs::of(view), rule: self.rule };
         let applied = apply(local.as_ref(), &self.incoming, false, &mut minter);
-        if minter.epochs.failure.is_some() {
-            return Err(ApplyFailure::Damaged);
+        if let Some(error) = minter.epochs.failure {
+            return Err(ApplyFailure::Epoch(error));
         }
         if applied.duplicate_dots > 0 {
             ReplicaCounters::count(&self.counters.duplicate_dots, applied.duplicate_dots);

@@ -6,23 +6,18 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use repair::version::{
-    Change, Column, Columns, Expiry, SafeRule, SiblingLimits, Siblings, Stamped, VersionVector,
-    Write,
+    Change, Column, Columns, Expiry, SafeRule, Siblings, Stamped, VersionVector, Write,
 };
 use starling_server::commits::Commits;
 use starling_server::replica::{ApplyFailure, FetchFailure, Replica, Stamp, StampFailure};
 use starling_server::store::commit::{CommitError, Job, Promise, QueueLimits, queue};
 use starling_server::store::engine::{Family, KeyRange, Order};
+use starling_server::store::identity::EpochError;
 use starling_server::store::memory::{MemoryDisk, Room};
 use starling_server::store::open_in_memory;
 use starling_server::store::peer_epochs::peer_epoch;
 
-use super::store::{Refused, Store, key};
-
-fn write(context: &VersionVector, change: Change) -> Write {
-    let context = context.clone();
-    Write { context, change, now: 0, write_time: 0, limits: SiblingLimits::default() }
-}
+use super::store::{Refused, Store, key, write};
 
 fn insert(text: &str) -> Write {
     let column = Column { id: 1, value: text.as_bytes(), expiry: Expiry::Never };
@@ -142,6 +137,29 @@ fn rows_are_removed_when_only_the_reserve_of_the_disk_is_left() {
     let removed = stamped(&mut store, 1, write(row.vector(), Change::Remove));
     assert!(removed.row.is_tombstone());
     assert_eq!(store.row(&key(1)), Some(removed.row));
+}
+
+#[test]
+fn a_store_that_nobody_has_confirmed_says_so_of_all_that_needs_an_epoch() {
+    let mut store = Store::new(1);
+    let lost = stamped(&mut store, 1, insert("x")).row;
+    let theirs = stamped(&mut Store::new(2), 2, insert("y")).row;
+    store.plant(&key(1), None);
+    let mut store = store.restarted();
+    store.apply(key(2), theirs.clone(), SafeRule).unwrap();
+    let refused = store.apply(key(1), lost.clone(), SafeRule);
+    let unconfirmed = EpochError::Unconfirmed;
+    assert_eq!(refused, Err(Refused::Copy(ApplyFailure::Epoch(unconfirmed))));
+    let removal = || write(theirs.vector(), Change::Remove);
+    for write in [insert("z"), removal()] {
+        let refused = store.stamp(key(2), write, SafeRule);
+        assert_eq!(refused, Err(Refused::Copy(StampFailure::Epoch(unconfirmed))));
+    }
+    assert_eq!((store.row(&key(1)), store.row(&key(2))), (None, Some(theirs.clone())));
+    let id = store.id();
+    store.committer.confirm(id, None, id).unwrap();
+    store.apply(key(1), lost, SafeRule).unwrap();
+    assert!(stamped(&mut store, 2, removal()).row.is_tombstone());
 }
 
 /// A replica whose commit loop does not run: what is read needs none.

@@ -3,6 +3,7 @@
 
 mod copies;
 mod losses;
+mod removals;
 mod store;
 
 // The networks in which `repair` proves its rules, over real stores.

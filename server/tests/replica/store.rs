@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use repair::version::{ActorRule, Siblings, Stamped, Write};
+use repair::version::{ActorRule, Change, SiblingLimits, Siblings, Stamped, VersionVector, Write};
 use ring::{StoreId, Token};
 use starling_server::replica::{Apply, ApplyFailure, ReplicaCounters, Stamp, StampFailure};
 use starling_server::store::commit::{CommitError, Committer, Mutation, Promise, View};
@@ -15,6 +15,12 @@ use starling_server::store::open_in_memory;
 /// The key of a row by its number.
 pub(crate) fn key(number: u64) -> RowKey {
     RowKey::new(TableLife { table: 1, epoch: 1 }, Token::new(0), &number.to_be_bytes(), &[])
+}
+
+/// A write by a client who has seen `context`, at no particular time.
+pub(crate) fn write(context: &VersionVector, change: Change) -> Write {
+    let context = context.clone();
+    Write { context, change, now: 0, write_time: 0, limits: SiblingLimits::default() }
 }
 
 /// A store with its commit loop, which runs when it is asked to.
@@ -30,15 +36,22 @@ pub(crate) struct Store {
 impl Store {
     /// An empty store; stores of different numbers never have the same id.
     pub(crate) fn new(number: u128) -> Self {
-        let disk = MemoryDisk::new();
-        let mut drawn = number << 64;
+        Self::open(MemoryDisk::new(), number << 64)
+    }
+
+    /// The same store after a restart of its node.
+    pub(crate) fn restarted(self) -> Self {
+        Self::open(self.disk, self.drawn)
+    }
+
+    fn open(disk: MemoryDisk, mut drawn: u128) -> Self {
         let opened = open_in_memory(&disk, &mut || {
             drawn += 1;
             drawn
         });
-        let opened = opened.expect("an empty disk opens");
+        let opened = opened.expect("the disk opens");
         let engine = Arc::clone(&opened.engine);
-        let committer = Committer::new(opened, Promise::AfterSync).expect("an empty disk reads");
+        let committer = Committer::new(opened, Promise::AfterSync).expect("the disk reads");
         Self { disk, engine, committer, counters: Arc::default(), drawn }
     }
 
