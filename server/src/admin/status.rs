@@ -14,7 +14,7 @@ use crate::node::Skews;
 use crate::register::Proposals;
 use crate::replica::Replica;
 use crate::store::engine::Engine;
-use crate::upkeep::membership::Phase;
+use crate::upkeep::membership::{Phase, remark};
 
 /// The parts of a node that operators look at.
 #[derive(Clone)]
@@ -153,30 +153,7 @@ impl AdminState {
 
     /// What an operator should know of a node that serves.
     pub fn remark(&self, snapshot: Option<&Snapshot>) -> Option<String> {
-        let snapshot = snapshot?;
-        let standing = self.commits.standing();
-        let votes = snapshot.value.acceptors.now().contains(standing.store);
-        let me = snapshot.member(standing.host)?;
-        let is_seed = self.is_seed(&me.internode.to_string());
-        let mut remarks = Vec::new();
-        if !snapshot.value.owns_partitions(standing.host) {
-            remarks.push(
-                "this node came after the first keyspace: it coordinates and owns no partitions"
-                    .to_owned(),
-            );
-        }
-        if is_seed && !votes {
-            let store = standing.store;
-            remarks.push(format!(
-                "this seed takes no part in agreement: its store {store} is new; \
-                 `starling seed replace OLD {store}` puts it in the place of the one it lost"
-            ));
-        }
-        (!remarks.is_empty()).then(|| remarks.join("; "))
-    }
-
-    fn is_seed(&self, internode: &str) -> bool {
-        self.proposals.seeds().as_slice().iter().any(|seed| seed == internode)
+        remark(snapshot?, &self.commits.standing(), self.proposals.seeds())
     }
 
     fn members(&self, snapshot: &Snapshot) -> Vec<MemberStatus> {

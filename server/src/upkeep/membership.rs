@@ -18,14 +18,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::join_all;
 use ring::StoreId;
+use ring::register::SeedList;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
 use crate::commits::Commits;
-use crate::metadata::{Change, Founding, Member, Secret, Secrets};
+use crate::metadata::{Change, Founding, Member, Secret, Secrets, Snapshot};
 use crate::peer::{Answer, Body, Class, Hello, Pool, Request, Target};
 use crate::register::{Keeper, Proposals};
+use crate::store::identity::Standing;
 
 /// How long a seed has to answer.
 const SEED_WAIT: Duration = Duration::from_secs(1);
@@ -127,6 +129,7 @@ impl Membership {
     pub async fn run(&self) {
         let started = self.clock.now();
         let mut all_answered_at = None;
+        let mut told = None;
         loop {
             let mut phase = self.advance(&mut all_answered_at).await;
             let is_new = self.clock.now().saturating_duration_since(started) < LISTEN_MAX;
@@ -138,6 +141,7 @@ impl Membership {
                 tracing::info!(?phase, "membership");
                 self.phase.store(Arc::new(phase));
             }
+            self.tell(&mut told);
             let pause = if is_member { CALM_PAUSE } else { EAGER_PAUSE };
             tokio::time::sleep(pause / 2 + self.random.up_to(pause)).await;
         }
@@ -154,6 +158,18 @@ impl Membership {
             return Phase::Confirming;
         }
         if self.register().await { Phase::Member } else { Phase::Registering }
+    }
+
+    /// Logs what an operator should know of this member, when it is another thing than last time.
+    fn tell(&self, told: &mut Option<String>) {
+        let Some(snapshot) = self.cluster.snapshot() else { return };
+        let remark = remark(&snapshot, &self.commits.standing(), self.proposals.seeds());
+        if remark != *told {
+            if let Some(remark) = &remark {
+                tracing::info!("{remark}");
+            }
+            *told = remark;
+        }
     }
 
     /// How many members other than this node have not been heard of.
@@ -294,6 +310,28 @@ impl Membership {
             }
         }
     }
+}
+
+/// What an operator should know of a member that serves; none where all is as it should be.
+pub fn remark(snapshot: &Snapshot, standing: &Standing, seeds: &SeedList) -> Option<String> {
+    let me = snapshot.member(standing.host)?;
+    let mut remarks = Vec::new();
+    if !snapshot.value.owns_partitions(standing.host) {
+        remarks.push(
+            "this node came after the first keyspace: it coordinates and owns no partitions"
+                .to_owned(),
+        );
+    }
+    let address = me.internode.to_string();
+    let is_seed = seeds.as_slice().contains(&address);
+    let store = standing.store;
+    if is_seed && !snapshot.value.acceptors.now().contains(store) {
+        remarks.push(format!(
+            "this seed takes no part in agreement: its store {store} is new; \
+             `starling seed replace OLD {store}` puts it in the place of the one it lost"
+        ));
+    }
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 async fn resolve(seed: &str) -> Option<SocketAddr> {
