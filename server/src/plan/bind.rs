@@ -98,7 +98,7 @@ impl Markers {
     /// Name and type of every marker.
     ///
     /// # Errors
-    /// Where a marker stands in a place that was refused to nobody's knowledge.
+    /// Where a marker was not met, so that nothing gives it a type.
     pub(super) fn specs(self) -> Result<Vec<(String, CqlType)>, PlanError> {
         let met = self.specs.into_iter().collect::<Option<_>>();
         met.ok_or_else(|| PlanError::unsupported("a bind marker in this place"))

@@ -115,7 +115,8 @@ impl PageOp {
     ) -> Result<Self, PlanError> {
         let PageRequest { statement, stretch, order, limit } = asked;
         let rows_max = request.limits.page_rows_max;
-        let page_rows = request.page_size.map_or(rows_max, |size| size.get().min(rows_max));
+        let asked_rows = request.page_size.filter(|_| !answer.counts());
+        let page_rows = asked_rows.map_or(rows_max, |size| size.get().min(rows_max));
         let paging = PagingSeal {
             secret: request.snapshot.value.secrets.current.clone(),
             subject: subject(statement, &stretch.range),
@@ -146,10 +147,10 @@ impl PageOp {
         if self.state != State::Reading {
             return None;
         }
+        let taken = if self.answer.counts() { 0 } else { self.shown };
         // One row more than fits shows whether this is the last page.
-        let wanted = self.page_rows.saturating_sub(self.shown).saturating_add(1);
+        let wanted = self.page_rows.saturating_sub(taken).saturating_add(1);
         let wanted = self.left.map_or(wanted, |left| wanted.min(left));
-        let wanted = if self.answer.counts() { self.page_rows } else { wanted };
         let rows_max = u32::try_from(wanted).unwrap_or(u32::MAX);
         Some(Round { range: self.range.clone(), rows_max })
     }

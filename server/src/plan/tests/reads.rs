@@ -179,7 +179,75 @@ fn a_key_of_another_form_is_an_error_and_not_a_panic() {
     }
 }
 
+/// A version as a test thinks of it: a text in `v`, and when text and row end.
+#[derive(Debug, Clone)]
+struct Told {
+    write_time: i64,
+    value: Option<(String, Option<i64>)>,
+    marker: Option<Option<i64>>,
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    let end = || prop::option::of(prop_oneof![Just(NOW_US), Just(NOW_US + 1), 0..2 * NOW_US]);
+    let value = prop::option::of(("[a-z]{0,3}", end()));
+    (0..4_i64, value, prop::option::of(end())).prop_map(|(write_time, value, marker)| Told {
+        write_time,
+        value,
+        marker,
+    })
+}
+
+impl Told {
+    fn lives(end: Option<i64>) -> bool {
+        end.is_none_or(|end| end > NOW_US)
+    }
+
+    fn value(&self) -> Option<&str> {
+        self.value.as_ref().filter(|(_, end)| Self::lives(*end)).map(|(text, _)| text.as_str())
+    }
+
+    fn is_living(&self) -> bool {
+        self.value().is_some() || self.marker.is_some_and(Self::lives)
+    }
+
+    fn stored(&self, v: u32, counter: u64) -> Version {
+        let expiry = |end: Option<i64>| end.map_or(Expiry::Never, Expiry::At);
+        let column = self.value.as_ref().map(|(text, end)| (v, text.as_bytes(), expiry(*end)));
+        let columns: Vec<_> = column.into_iter().collect();
+        let (write_time, marker) = (self.write_time, self.marker.map(expiry));
+        Version { write_time, marker, ..version(counter, &columns) }
+    }
+}
+
 proptest! {
+    /// What is shown of any row, told again without any of its code.
+    #[test]
+    fn a_row_is_shown_as_its_living_versions(
+        told in prop::collection::vec(told(), 0..6), limit in 1..7_usize,
+    ) {
+        let fixture = Fixture::new();
+        let v = id(&fixture, "v");
+        let versions = (1..).zip(&told).map(|(counter, told)| told.stored(v, counter)).collect();
+        let stored = row(9, versions);
+        let mut living: Vec<_> = told.iter().filter(|told| told.is_living()).collect();
+        living.sort_by_key(|told| -told.write_time);
+        let count = living.len();
+        let wanted: Vec<_> = living
+            .iter()
+            .take(limit)
+            .map(|told| {
+                let time = told.value().map_or("null".to_owned(), |_| told.write_time.to_string());
+                format!("{} | {time} | {count}", told.value().unwrap_or("null"))
+            })
+            .collect();
+        let text = format!(
+            "SELECT v, writetime(v), sibling_count() FROM t WHERE k = 1 LIMIT {limit}"
+        );
+        prop_assert_eq!(show(&fixture, &text, &stored).texts(), wanted);
+        let counted = show(&fixture, "SELECT count(*) FROM t WHERE k = 1", &stored);
+        prop_assert_eq!(counted.texts(), [count.to_string()]);
+    }
+
     /// Keys of every type come back as they were written.
     #[test]
     fn keys_are_shown_as_they_were_written(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use repair::version::{Change, ColumnChange, Expiry, SiblingLimits, VersionVector};
 use types::{Consistency, CqlType};
 
@@ -76,6 +77,40 @@ fn an_insert_takes_values_of_every_type_from_text_and_request_alike() {
     let sorted = b"\0\0\0\x02\0\0\0\x01a\0\0\0\x01b".to_vec();
     wanted.insert("tags".to_owned(), (sorted, Expiry::Never));
     assert_eq!((columns, marker), (wanted, Expiry::Never));
+}
+
+proptest! {
+    /// Whatever bytes a client binds: they are a value of the column's type, and then they are
+    /// written in its canonical form, or the statement is refused.
+    #[test]
+    fn bytes_are_written_exactly_where_they_are_a_value(
+        column in prop::sample::select(&["int", "bigint", "text", "blob", "boolean", "uuid", "timestamp", "tags"][..]),
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..20),
+            prop::collection::vec("[a-c]{0,2}", 0..4).prop_map(|elements| set_of(&elements)),
+        ],
+    ) {
+        let fixture = Fixture::new();
+        let text = format!("INSERT INTO things (id, {column}) VALUES ('x', ?)");
+        let plan = fixture.plan_with(&text, &[Sent::Bytes(&bytes)]);
+        let kind = fixture.snapshot.table("app", "things").unwrap().column(column).unwrap().ty.clone();
+        let Ok(value) = types::Value::decode(&kind, &bytes) else {
+            let is_refused = matches!(plan, Err(PlanError::Value { .. }));
+            prop_assert!(is_refused, "{:?}", plan);
+            return Ok(());
+        };
+        let (columns, _) = inserted(&write(plan));
+        let written = columns.get(column).map(|(bytes, _)| bytes.clone());
+        let is_empty_set = value == types::Value::Set(Vec::new());
+        prop_assert_eq!(written, (!is_empty_set).then(|| value.encode(&kind).unwrap()));
+    }
+}
+
+/// A set of texts as a client sends it, in any order and with doubles.
+fn set_of(elements: &[String]) -> Vec<u8> {
+    let len = |len: usize| i32::try_from(len).unwrap().to_be_bytes().to_vec();
+    let element = |text: &String| [len(text.len()), text.clone().into_bytes()].concat();
+    elements.iter().fold(len(elements.len()), |set, text| [set, element(text)].concat())
 }
 
 #[test]
