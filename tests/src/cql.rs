@@ -140,6 +140,13 @@ impl Client {
             .with_context(|| format!("no answer to {statement}"))
     }
 
+    /// Has a statement kept for execution and takes whatever is answered.
+    pub fn prepare(&mut self, statement: &str) -> Result<Reply> {
+        let mut body = Vec::new();
+        put_long_string(&mut body, statement);
+        self.exchange(opcode::PREPARE, &body)
+    }
+
     /// Executes a statement at QUORUM that must not be refused.
     pub fn run(&mut self, statement: &str) -> Result<()> {
         self.run_at(statement, Consistency::Quorum)

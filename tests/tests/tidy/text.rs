@@ -36,6 +36,19 @@ fn every_to_do_has_an_issue() {
     assert_none(&findings);
 }
 
+#[test]
+fn commands_of_the_readme_are_targets_of_make() {
+    let readme = Source::read("README.md".as_ref());
+    let makefile = Source::read("Makefile".as_ref());
+    let commands = readme.text.lines().filter_map(|line| line.strip_prefix("make "));
+    let commands: Vec<_> = commands.filter_map(|rest| rest.split_whitespace().next()).collect();
+    let is_target =
+        |name: &str| makefile.text.lines().any(|it| it.starts_with(&format!("{name}:")));
+    let strange = commands.iter().filter(|name| !is_target(name));
+    assert_none(&strange.map(|name| format!("README.md: make {name}")).collect::<Vec<_>>());
+    assert_eq!(commands, ["playground", "test"], "one command runs it, one tests it");
+}
+
 /// Whether the word is followed by `(#7)`.
 fn names_issue(line: &str, word: &str) -> bool {
     let after = line.split_once(word).map(|(_, after)| after);
