@@ -179,21 +179,23 @@ fn a_key_of_another_form_is_an_error_and_not_a_panic() {
     }
 }
 
-/// A version as a test thinks of it: a text in `v`, and when text and row end.
+/// A version as a test thinks of it: a text in `v`, and when text and row end; none: never.
 #[derive(Debug, Clone)]
 struct Told {
     write_time: i64,
     value: Option<(String, Option<i64>)>,
-    marker: Option<Option<i64>>,
+    has_marker: bool,
+    end: Option<i64>,
 }
 
 fn told() -> impl Strategy<Value = Told> {
     let end = || prop::option::of(prop_oneof![Just(NOW_US), Just(NOW_US + 1), 0..2 * NOW_US]);
     let value = prop::option::of(("[a-z]{0,3}", end()));
-    (0..4_i64, value, prop::option::of(end())).prop_map(|(write_time, value, marker)| Told {
+    (0..4_i64, value, any::<bool>(), end()).prop_map(|(write_time, value, has_marker, end)| Told {
         write_time,
         value,
-        marker,
+        has_marker,
+        end,
     })
 }
 
@@ -207,15 +209,15 @@ impl Told {
     }
 
     fn is_living(&self) -> bool {
-        self.value().is_some() || self.marker.is_some_and(Self::lives)
+        self.value().is_some() || (self.has_marker && Self::lives(self.end))
     }
 
     fn stored(&self, v: u32, counter: u64) -> Version {
         let expiry = |end: Option<i64>| end.map_or(Expiry::Never, Expiry::At);
         let column = self.value.as_ref().map(|(text, end)| (v, text.as_bytes(), expiry(*end)));
         let columns: Vec<_> = column.into_iter().collect();
-        let (write_time, marker) = (self.write_time, self.marker.map(expiry));
-        Version { write_time, marker, ..version(counter, &columns) }
+        let marker = self.has_marker.then(|| expiry(self.end));
+        Version { write_time: self.write_time, marker, ..version(counter, &columns) }
     }
 }
 
