@@ -22,8 +22,9 @@ use crate::cluster::Cluster;
 use crate::metadata::{Snapshot, Table};
 use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request, RowList, Target};
 use crate::register::Keeper;
-use crate::replica::{Replica, ReplicaPage, StampFailure};
+use crate::replica::{ApplyFailure, Replica, ReplicaPage, StampFailure};
 use crate::store::engine::{KeyRange, Order};
+use crate::store::identity::EpochError;
 use crate::store::keys::RowKey;
 
 /// A read that is not answered after this part of its time asks one replica more.
@@ -137,7 +138,8 @@ struct Outcome {
 }
 
 impl Coordinator {
-    /// Carries out a write: here if this node is a replica, else at one live replica.
+    /// Carries out a write: here if this node is a replica whose store may mint dots, else at one
+    /// live replica.
     ///
     /// # Errors
     /// [`WriteError`]; [`WriteError::may_have_applied`] tells whether the write may live on.
@@ -145,10 +147,15 @@ impl Coordinator {
         let deadline = self.clock.now() + self.patience.write;
         for _ in 0..PLACINGS_MAX {
             let place = self.place(&write.table, write.key.token(), write.level)?;
+            let (level, required) = (write.level, place.tally.required());
+            let mut refusal = Unavailable { level, required, alive: 0 }.into();
             if place.replicas.contains(&self.cluster.me()) {
-                return self.write_here(&place, &write, deadline).await;
+                match self.write_here(&place, &write, deadline).await {
+                    Err(WriteError::NotReady) => refusal = WriteError::NotReady,
+                    outcome => return outcome,
+                }
             }
-            if let Some(outcome) = self.forward(&place, &write, deadline).await {
+            if let Some(outcome) = self.forward(&place, &write, refusal, deadline).await {
                 return outcome;
             }
         }
@@ -177,7 +184,11 @@ impl Coordinator {
             Ok(place) if !place.replicas.contains(&self.cluster.me()) => {
                 return Err(Refusal::NotReplica { epoch: place.snapshot.epoch() });
             }
-            Ok(place) => self.write_here(&place, &write, deadline).await,
+            Ok(place) => match self.write_here(&place, &write, deadline).await {
+                // The write has made its one hop: it is the sender who asks another replica.
+                Err(WriteError::NotReady) => return Err(Refusal::NotReady),
+                outcome => outcome,
+            },
             Err(unavailable) => Err(unavailable.into()),
         };
         let outcome = outcome.map(|written| Outcome {
@@ -300,8 +311,10 @@ impl Coordinator {
                         next.extend(op.on_read(is_read));
                     }
                     WriteStep::Learn => {
-                        let is_learnt = self.learn(write, &client_write.context).await;
-                        next.extend(op.on_learnt(is_learnt));
+                        next.extend(match self.learn(write, &client_write.context).await {
+                            Ok(is_learnt) => op.on_learnt(is_learnt),
+                            Err(error) => op.on_stamp_failed(&StampFailure::Epoch(error)),
+                        });
                     }
                     WriteStep::Stamp => match self.stamp(write, &client_write, deadline).await {
                         Ok(stamped) => {
@@ -360,14 +373,16 @@ impl Coordinator {
         self.read_row(read).await.ok().map(|row| row.vector().clone())
     }
 
-    /// Fetches what the context names from the other replicas and merges it here.
-    async fn learn(&self, write: &RowWrite, context: &VersionVector) -> bool {
+    /// Fetches what the context names from the other replicas and merges it here; answers whether
+    /// it did. The error says that the merge needs an epoch.
+    async fn learn(&self, write: &RowWrite, context: &VersionVector) -> Result<bool, EpochError> {
         let (table, key) = (Arc::clone(&write.table), write.key.clone());
         let at_least = Some(context.clone());
         let read = RowRead { table, key, level: Consistency::One, at_least };
-        match self.read_row(read).await {
-            Ok(row) => self.replica.apply(write.key.clone(), row.encode().into()).await.is_ok(),
-            Err(_) => false,
+        let Ok(row) = self.read_row(read).await else { return Ok(false) };
+        match self.replica.apply(write.key.clone(), row.encode().into()).await {
+            Err(ApplyFailure::Epoch(error)) => Err(error),
+            applied => Ok(applied.is_ok()),
         }
     }
 
@@ -436,15 +451,17 @@ impl Coordinator {
         (of, page)
     }
 
-    /// Lets a live replica coordinate; none where the write must be placed anew.
+    /// Lets another live replica coordinate; none where the write must be placed anew. The client
+    /// gets `refusal` where all of them refuse.
     async fn forward(
         &self,
         place: &Place,
         write: &RowWrite,
+        mut refusal: WriteError,
         deadline: Instant,
     ) -> Option<Result<Written, WriteError>> {
         let body = forwarded_body(write);
-        for to in &place.alive {
+        for to in place.alive.iter().filter(|host| **host != self.cluster.me()) {
             let key_len = len(write.key.as_bytes());
             let request = Request::Write { key_len, level: write.level };
             let reply = match self.call(place, *to, request, body.clone(), deadline).await {
@@ -460,12 +477,12 @@ impl Coordinator {
                     self.keeper.catch_up(reply.from.internode, epoch, deadline).await;
                     return None;
                 }
+                Answer::Refused(Refusal::NotReady) => refusal = WriteError::NotReady,
                 Answer::Refused(_) => {}
                 _ => return Some(Err(WriteError::timeout(&place.tally))),
             }
         }
-        let (level, required) = (write.level, place.tally.required());
-        Some(Err(Unavailable { level, required, alive: 0 }.into()))
+        Some(Err(refusal))
     }
 
     fn call(
@@ -516,3 +533,6 @@ fn decode_page(rows: Vec<(Bytes, Bytes)>, has_more: bool) -> Result<ReplicaPage,
 fn len(bytes: &Bytes) -> u32 {
     u32::try_from(bytes.len()).expect("keys are far below 4 GiB")
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,10 +38,10 @@ pub enum WriteError {
     /// The stamping node's disk is nearly full. Nothing was written.
     #[error("disk nearly full on the node that would stamp the write")]
     NoSpace,
-    /// The stamping node has not heard yet which epochs of its store others saw. Nothing was
-    /// written.
-    #[error("the node that would stamp the write has just started: no peer has confirmed it yet")]
-    Unconfirmed,
+    /// The stamping node's store may deal out no epoch now: no peer has said yet which ones it saw,
+    /// or its lease is used up. Nothing was written, and another replica may stamp the write.
+    #[error("no live replica may stamp the write now: each has just started, or waits for a lease")]
+    NotReady,
     /// The stamping node cannot read its copy of the row. Nothing was written.
     #[error("the row is damaged on the node that would stamp the write")]
     Damaged,

@@ -3,13 +3,16 @@
 //! ```text
 //! [read]  a DELETE without context reads at its level first: what it reads is its context
 //! stamp   this replica mints the dot and commits the merged row        -> 1 acknowledgement
+//!         (a DELETE too, unless it changes nothing)
 //! [learn] where it lacks what the context names it fetches the row, then stamps again, once
 //! send    the row goes to every other replica                          -> 1 each
 //! answer  when the level is met, when it cannot be any more, or at the deadline
 //! ```
 //!
 //! Law: nothing is sent before this replica's fsync; the write is stamped at most once; after the
-//! answer the sends still go on, for every write goes to every replica. Pure.
+//! answer the sends still go on, for every write goes to every replica. Where this replica's store
+//! may mint no dot now the answer is [`WriteError::NotReady`], and nothing was written or sent:
+//! another replica may carry the write out. Pure.
 
 use repair::version::{Siblings, StampError};
 use ring::{HOSTS_INLINE, HostId, Tally};
@@ -111,7 +114,7 @@ impl WriteOp {
                 Some(refused) => WriteError::Invalid(refused),
                 None => return self.give_up(),
             },
-            StampFailure::Epoch(_) => WriteError::Unconfirmed,
+            StampFailure::Epoch(_) => WriteError::NotReady,
             StampFailure::Overloaded => WriteError::Overloaded,
             StampFailure::NoSpace => WriteError::NoSpace,
             StampFailure::Damaged => WriteError::Damaged,

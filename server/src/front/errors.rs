@@ -26,7 +26,7 @@ pub(super) fn of_write(error: &WriteError, table: &Table) -> ErrorReply {
         WriteError::Invalid(ref refused) => {
             return ErrorReply::new(ErrorKind::Invalid, of_row(refused, table));
         }
-        WriteError::Overloaded | WriteError::NoSpace | WriteError::Unconfirmed => {
+        WriteError::Overloaded | WriteError::NoSpace | WriteError::NotReady => {
             ErrorKind::Overloaded
         }
         WriteError::Damaged | WriteError::Store => ErrorKind::Server,

@@ -5,6 +5,7 @@ use types::Consistency;
 use uuid::Uuid;
 
 use super::*;
+use crate::store::identity::EpochError;
 
 fn host(number: u128) -> HostId {
     HostId(Uuid::from_u128(number))
@@ -108,6 +109,17 @@ fn a_history_that_cannot_be_had_ends_the_write_before_anything_is_written() {
     let mut op = op(Consistency::Quorum);
     op.on_stamp_failed(&StampFailure::Row(StampError::MissingHistory));
     assert_eq!(op.on_learnt(false)[..], [timeout(Consistency::Quorum, 0, 2)]);
+}
+
+#[test]
+fn where_the_store_may_mint_no_dot_nothing_is_written_or_sent() {
+    for error in [EpochError::Unconfirmed, EpochError::LeaseUsedUp] {
+        let mut op = op(Consistency::Quorum);
+        let refused = [WriteStep::Answer(Err(WriteError::NotReady))];
+        assert_eq!(op.on_stamp_failed(&StampFailure::Epoch(error))[..], refused);
+        assert!(op.on_deadline().is_empty());
+    }
+    assert!(!WriteError::NotReady.may_have_applied());
 }
 
 #[test]

@@ -1,0 +1,282 @@
+//! A write at a replica whose store waits to be confirmed: who carries it out, who is told what.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use repair::version::{Actor, Change as RowChange, Columns, Dot, Expiry, SiblingLimits};
+use ring::register::{Acceptors, ChangeId, Stores};
+use ring::{StoreId, Strategy};
+use types::CqlType;
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::commits::Commits;
+use crate::metadata::{
+    Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
+    TableSpec,
+};
+use crate::peer::{Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received};
+use crate::store::commit::{Promise, QueueLimits, queue};
+use crate::store::keys::TableLife;
+use crate::store::memory::MemoryDisk;
+use crate::store::open_in_memory;
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn host(number: u128) -> HostId {
+    HostId(Uuid::from_u128(number))
+}
+
+struct Local(HostId);
+
+impl Introduce for Local {
+    fn hello(&self, class: Class) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            cluster_name: "flock".to_owned(),
+            cluster_id: None,
+            host: self.0,
+            store: StoreId(1),
+            internode: ([127, 0, 0, 1], 1).into(),
+            epoch: 0,
+            wall_us: 0,
+            class,
+        }
+    }
+
+    fn met(&self, _: &Hello) {}
+}
+
+/// Another replica, which takes the writes that are forwarded to it or is not ready for them.
+struct Peer {
+    is_ready: bool,
+    writes: AtomicUsize,
+    /// Its copy, which it answers reads with.
+    row: OnceLock<Bytes>,
+}
+
+impl Handler for Peer {
+    async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
+        if received.request == Request::ReadRow {
+            return Some((Answer::Row, self.row.get().cloned().into_iter().collect()));
+        }
+        if !matches!(received.request, Request::Write { .. }) {
+            return Some((Answer::Applied, Body::new()));
+        }
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        if !self.is_ready {
+            return Some((Answer::Refused(Refusal::NotReady), Body::new()));
+        }
+        let row = Siblings::default().encode().into();
+        let outcome = Outcome { row, replaced: 7, has_equal_sibling: false, is_crowded: false };
+        let outcome = postcard::to_stdvec(&Ok::<_, WriteError>(outcome)).unwrap();
+        Some((Answer::Written, Body::from_iter([outcome.into()])))
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the far end of the test")]
+async fn serve(number: u128, is_ready: bool) -> (Arc<Peer>, SocketAddr) {
+    let peer = Arc::new(Peer { is_ready, writes: AtomicUsize::new(0), row: OnceLock::new() });
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
+    let address = listener.address().unwrap();
+    tokio::spawn(listener.serve(Arc::new(Local(host(number))), Arc::clone(&peer)));
+    (peer, address)
+}
+
+/// Three replicas of a table.
+fn metadata(members: &[(HostId, SocketAddr)]) -> ClusterMetadata {
+    let member = |&(host, internode): &(HostId, SocketAddr)| Member {
+        host,
+        store: StoreId(host.0.as_u128()),
+        internode,
+        cql: internode,
+        datacenter: "dc".to_owned(),
+        rack: "rack".to_owned(),
+    };
+    let secrets = Secrets { current: Secret { id: 1, key: [7; 32] }, previous: None };
+    let founding = Founding {
+        cluster_id: Uuid::from_u128(99),
+        name: "flock".to_owned(),
+        partitions: 8,
+        claim_spread: 3,
+        nodes_min: 1,
+        member: member(&members[0]),
+        secrets,
+    };
+    let keyspace = Keyspace {
+        name: "app".to_owned(),
+        strategy: Strategy::Simple { replication_factor: 3 },
+        durable_writes: true,
+        conflict: None,
+        tables: [].into(),
+    };
+    let spec = TableSpec {
+        keyspace: "app".to_owned(),
+        name: "t".to_owned(),
+        conflict: None,
+        columns: vec![("k".to_owned(), ColumnKind::Partition(0), CqlType::Int)],
+        comment: String::new(),
+    };
+    let joins = members[1..].iter().map(|joining| Change::Join(member(joining)));
+    let default_conflict = Conflict::Siblings;
+    let defined = [
+        Change::CreateKeyspace { keyspace, if_not_exists: false },
+        Change::CreateTable { spec, default_conflict, if_not_exists: false },
+    ];
+    let value = founding.value(Acceptors::formed(Stores::new([StoreId(1)]).unwrap()));
+    let changes = joins.chain(defined);
+    changes.fold(value, |value, change| change.apply(&value, ChangeId(value.epoch.into())).unwrap())
+}
+
+/// A replica that has just restarted, and the two others.
+struct Restarted {
+    coordinator: Coordinator,
+    commits: Commits,
+    peers: [Arc<Peer>; 2],
+    table: Arc<Table>,
+}
+
+impl Restarted {
+    #[expect(clippy::disallowed_methods, reason = "the commit loop of the test")]
+    async fn with_peers(are_ready: [bool; 2], seed: u64) -> Self {
+        let disk = MemoryDisk::new();
+        drop(open_in_memory(&disk, &mut || 1).unwrap());
+        let opened = open_in_memory(&disk, &mut || 1).unwrap();
+        let engine = Arc::clone(&opened.engine);
+        let (handle, commit_loop) =
+            queue(opened, QueueLimits::default(), Promise::AfterSync).unwrap();
+        tokio::spawn(commit_loop.run());
+        let commits = Commits::new(handle);
+        let me = commits.standing().host;
+        let (one, one_at) = serve(2, are_ready[0]).await;
+        let (other, other_at) = serve(3, are_ready[1]).await;
+        let members = [(me, one_at), (host(2), one_at), (host(3), other_at)];
+        let cluster = Arc::new(Cluster::new(me));
+        cluster.install(Snapshot::new(metadata(&members)).unwrap());
+        cluster.set_alive(BTreeSet::from(members.map(|(host, _)| host)));
+        let table = Arc::clone(cluster.snapshot().unwrap().table("app", "t").unwrap());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let options = PoolOptions {
+            connect_timeout: WAIT,
+            frame_bytes_max: 1 << 20,
+            queue_max: 1_000,
+            clock: Arc::clone(&clock),
+        };
+        let pool = Arc::new(Pool::new(Arc::new(Local(me)), options));
+        let keeper = Keeper::new(
+            Arc::clone(&cluster),
+            commits.clone(),
+            Arc::clone(&pool),
+            Arc::clone(&clock),
+        );
+        let coordinator = Coordinator {
+            cluster,
+            pool,
+            replica: Arc::new(Replica::new(engine, commits.clone())),
+            keeper: Arc::new(keeper),
+            clock,
+            random: Random::seeded(seed),
+            patience: Patience { read: WAIT, write: WAIT },
+        };
+        Self { coordinator, commits, peers: [one, other], table }
+    }
+
+    fn write(&self) -> RowWrite {
+        let life = TableLife { table: self.table.id.0, epoch: self.table.epoch };
+        let change = RowChange::Insert { columns: Columns::default(), marker: Expiry::Never };
+        RowWrite {
+            table: Arc::clone(&self.table),
+            key: RowKey::new(life, Token::new(0), b"k", &[]),
+            write: Write {
+                context: VersionVector::default(),
+                change,
+                now: 0,
+                write_time: 0,
+                limits: SiblingLimits::default(),
+            },
+            reads_first: false,
+            level: Consistency::One,
+        }
+    }
+
+    /// How many replaced versions the client is told of: seven by a peer, none by this node.
+    async fn replaced(&self) -> Result<usize, WriteError> {
+        self.coordinator.write(self.write()).await.map(|written| written.replaced)
+    }
+
+    /// How many writes were forwarded to each peer.
+    fn forwarded(&self) -> [usize; 2] {
+        [0, 1].map(|at| self.peers[at].writes.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_may_not_mint_yet_lets_another_one_carry_the_write_out() {
+    let restarted = Restarted::with_peers([true, true], 1).await;
+    assert_eq!(restarted.replaced().await, Ok(7));
+    assert_eq!(restarted.forwarded().iter().sum::<usize>(), 1);
+    assert_eq!(restarted.coordinator.replica.fetch(&restarted.write().key), Ok(None));
+}
+
+#[tokio::test]
+async fn so_it_does_where_the_history_that_it_lacks_cannot_be_merged_without_an_epoch() {
+    let restarted = Restarted::with_peers([true, true], 1).await;
+    let actor = Actor { store: restarted.commits.standing().store, epoch: 1 };
+    let lost = VersionVector::from_iter([Dot::first_of(actor)]);
+    let row = Siblings::from_parts(lost.clone(), Vec::new(), 0).unwrap();
+    for peer in &restarted.peers {
+        peer.row.set(row.encode().into()).unwrap();
+    }
+    let mut update = restarted.write();
+    update.write.context = lost;
+    update.write.change = RowChange::Update([].into());
+    let written = restarted.coordinator.write(update).await;
+    assert_eq!(written.map(|written| written.replaced), Ok(7));
+}
+
+#[tokio::test]
+async fn a_write_that_one_replica_refuses_goes_to_the_next() {
+    let mut refusals = BTreeSet::new();
+    for seed in 0..16 {
+        let restarted = Restarted::with_peers([false, true], seed).await;
+        assert_eq!(restarted.replaced().await, Ok(7));
+        let [refused, taken] = restarted.forwarded();
+        assert_eq!(taken, 1);
+        refusals.insert(refused);
+    }
+    assert_eq!(refusals, BTreeSet::from([0, 1]), "each of them is asked first at some seed");
+}
+
+#[tokio::test]
+async fn where_no_replica_may_mint_the_client_is_told_so_and_nothing_is_written() {
+    let restarted = Restarted::with_peers([false, false], 1).await;
+    assert_eq!(restarted.replaced().await, Err(WriteError::NotReady));
+    assert_eq!(restarted.forwarded(), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_forwarded_write_is_refused_and_goes_no_further() {
+    let restarted = Restarted::with_peers([true, true], 1).await;
+    let RowWrite { table, key, write, level, .. } = restarted.write();
+    let body = forwarded_body(&restarted.write());
+    let limits = write.limits;
+    let outcome = restarted.coordinator.write_forwarded(table, key, &body[1], level, WAIT, limits);
+    assert_eq!(outcome.await, Err(Refusal::NotReady));
+    assert_eq!(restarted.forwarded(), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_confirmed_replica_carries_its_writes_out_itself() {
+    let restarted = Restarted::with_peers([true, true], 1).await;
+    let store = restarted.commits.standing().store;
+    restarted.commits.handle().confirm(store, None, StoreId(9)).await.unwrap();
+    assert_eq!(restarted.replaced().await, Ok(0));
+    assert_eq!(restarted.forwarded(), [0, 0]);
+}
