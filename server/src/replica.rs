@@ -66,8 +66,9 @@ impl ReplicaCounters {
     }
 
     /// Counts and logs a stored row that cannot be read.
-    fn note_damage(&self, key: &[u8], error: &dyn std::fmt::Display) {
+    fn damaged(&self, key: &[u8], error: &dyn std::fmt::Display) -> FetchFailure {
         Self::count(&self.damaged_rows, 1);
         tracing::error!(key_len = key.len(), %error, "a stored row cannot be read: not served");
+        FetchFailure
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use repair::version::{ActorRule, Minter, SafeRule, Siblings, apply};
 
 use super::stamp::{Epochs, put_row, read_row};
-use super::{Replica, ReplicaCounters};
+use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
 use crate::store::identity::EpochError;
 use crate::store::keys::RowKey;
@@ -49,7 +49,7 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
-        let local = read_row(view, &self.key, &self.counters).ok_or(ApplyFailure::Damaged)?;
+        let local = read_row(view, &self.key, &self.counters)?;
         let store = view.store();
         let mut minter = Minter { store, epochs: Epochs::of(view), rule: self.rule };
         let applied = apply(local.as_ref(), &self.incoming, false, &mut minter);
@@ -78,6 +78,12 @@ impl Replica {
         let counters = Arc::clone(&self.counters);
         let apply = Apply { key, incoming, rule: SafeRule, counters };
         self.commits.submit(apply).await.unwrap_or_else(|error| Err(failure(&error)))
+    }
+}
+
+impl From<FetchFailure> for ApplyFailure {
+    fn from(FetchFailure: FetchFailure) -> Self {
+        Self::Damaged
     }
 }
 

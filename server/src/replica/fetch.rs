@@ -33,9 +33,9 @@ impl Replica {
     /// [`FetchFailure`] where there is one that cannot be read.
     pub fn fetch(&self, key: &RowKey) -> Result<Option<Siblings>, FetchFailure> {
         let stored = self.engine.get(Family::Rows, key.as_ref());
-        let stored = stored.map_err(|error| self.damaged(key.as_ref(), &error))?;
+        let stored = stored.map_err(|error| self.counters.damaged(key.as_ref(), &error))?;
         let decoded = stored.as_ref().map(Siblings::decode).transpose();
-        decoded.map_err(|error| self.damaged(key.as_ref(), &error))
+        decoded.map_err(|error| self.counters.damaged(key.as_ref(), &error))
     }
 
     /// The first rows of `range` in `order`: as many as asked for, fewer where the range ends or
@@ -62,18 +62,13 @@ impl Replica {
             match Siblings::decode(&Bytes::copy_from_slice(row)) {
                 Ok(row) => page.rows.push((Bytes::copy_from_slice(key), row)),
                 Err(error) => {
-                    damage = Some(self.damaged(key, &error));
+                    damage = Some(self.counters.damaged(key, &error));
                     return ControlFlow::Break(());
                 }
             }
             ControlFlow::Continue(())
         });
-        scanned.map_err(|error| self.damaged(range.start(), &error))?;
+        scanned.map_err(|error| self.counters.damaged(range.start(), &error))?;
         damage.map_or(Ok(page), Err)
-    }
-
-    fn damaged(&self, key: &[u8], error: &dyn std::fmt::Display) -> FetchFailure {
-        self.counters.note_damage(key, error);
-        FetchFailure
     }
 }

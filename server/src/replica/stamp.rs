@@ -7,7 +7,7 @@ use repair::version::{
     Write, stamp,
 };
 
-use super::{Replica, ReplicaCounters};
+use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
 use crate::store::engine::Family;
 use crate::store::identity::EpochError;
@@ -55,7 +55,7 @@ impl<R: ActorRule + Send + 'static> Mutation for Stamp<R> {
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
-        let local = read_row(view, &self.key, &self.counters).ok_or(StampFailure::Damaged)?;
+        let local = read_row(view, &self.key, &self.counters)?;
         let store = view.store();
         let mut minter = Minter { store, epochs: Epochs::of(view), rule: self.rule };
         let stamped = stamp(local.as_ref(), &self.write, &mut minter);
@@ -79,6 +79,12 @@ impl Replica {
         let counters = Arc::clone(&self.counters);
         let stamp = Stamp { key, write, rule: SafeRule, counters };
         self.commits.submit(stamp).await.unwrap_or_else(|error| Err(failure(&error)))
+    }
+}
+
+impl From<FetchFailure> for StampFailure {
+    fn from(FetchFailure: FetchFailure) -> Self {
+        Self::Damaged
     }
 }
 
@@ -108,17 +114,19 @@ fn column_size(change: &ColumnChange) -> usize {
     }
 }
 
-/// The local copy under the batch being built: none where there is no row, `None` outside where
-/// there is one that cannot be read.
+/// The local copy under the batch being built; none where there is no row.
+///
+/// # Errors
+/// [`FetchFailure`] where there is one that cannot be read.
 pub(super) fn read_row(
     view: &View<'_>,
     key: &RowKey,
     counters: &ReplicaCounters,
-) -> Option<Option<Siblings>> {
+) -> Result<Option<Siblings>, FetchFailure> {
     let stored = view.get(Family::Rows, key.as_ref());
-    let stored = stored.map_err(|error| counters.note_damage(key.as_ref(), &error)).ok()?;
+    let stored = stored.map_err(|error| counters.damaged(key.as_ref(), &error))?;
     let decoded = stored.as_ref().map(Siblings::decode).transpose();
-    decoded.map_err(|error| counters.note_damage(key.as_ref(), &error)).ok()
+    decoded.map_err(|error| counters.damaged(key.as_ref(), &error))
 }
 
 /// Puts a row, and remembers which epochs of other stores were seen with it.

@@ -29,13 +29,14 @@ fn removed_at_two_of_three() -> Removed {
     let column = |id, value| Column { id, value, expiry: Expiry::Never };
     let columns = Columns::from_iter([column(1, b"old"), column(2, b"deleted")]);
     let insert = Change::Insert { columns, marker: Expiry::Never };
-    let row = first.stamp(key(1), write(&VersionVector::default(), insert), SafeRule).unwrap().row;
+    let insert = write(&VersionVector::default(), insert);
+    let row = first.stamp(key(1), insert, SafeRule).expect("there is room").row;
     for other in [&mut second, &mut third] {
-        other.apply(key(1), row.clone(), SafeRule).unwrap();
+        other.apply(key(1), row.clone(), SafeRule).expect("there is room");
     }
     let removal = write(row.vector(), Change::Remove);
-    let tombstone = first.stamp(key(1), removal, SafeRule).unwrap().row;
-    second.apply(key(1), tombstone.clone(), SafeRule).unwrap();
+    let tombstone = first.stamp(key(1), removal, SafeRule).expect("there is room").row;
+    second.apply(key(1), tombstone.clone(), SafeRule).expect("there is room");
     assert!(tombstone.is_tombstone());
     assert_eq!(third.row(&key(1)), Some(row));
     Removed { first, second, third, context: tombstone.vector().clone() }
