@@ -50,6 +50,28 @@ pub struct Config {
     pub store: StoreConfig,
     /// The clocks of the cluster.
     pub clock: ClockConfig,
+    /// Planted bugs, with which tests show that they would find them; in no shipped file.
+    #[serde(skip_serializing)]
+    pub testing: TestingConfig,
+}
+
+/// Planted bugs. A node that has one says so, as an error, when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TestingConfig {
+    /// When answers to writes leave.
+    pub promise: TestingPromise,
+}
+
+/// When answers to writes leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestingPromise {
+    /// After the fsync, as everywhere else.
+    #[default]
+    AfterSync,
+    /// Before it: a crash then loses acknowledged writes.
+    BeforeSync,
 }
 
 /// What an acknowledgement means.

@@ -1,4 +1,4 @@
-//! The language, as scripts of statements and what they answer: `sql/*.cql`.
+//! The language, as scripts of statements and what they answer: `sql/*.cql`, `DIFFERENCES.md`.
 //!
 //! ```text
 //! SELECT k, v FROM t WHERE k = 1;
@@ -98,7 +98,23 @@ fn scripts() -> Result<Vec<PathBuf>> {
     let mut scripts =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     scripts.sort();
+    scripts.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../DIFFERENCES.md"));
     Ok(scripts)
+}
+
+/// The script in a file; of a page, its blocks of statements, each on its own lines.
+fn script_in(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path)?;
+    if path.extension().is_none_or(|extension| extension != "md") {
+        return Ok(text);
+    }
+    let mut is_inside = false;
+    let lines = text.lines().map(|line| {
+        let is_fence = line.starts_with("```");
+        is_inside = line == "```sql" || (is_inside && !is_fence);
+        if is_inside && !is_fence { line } else { "" }
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[test]
@@ -107,6 +123,7 @@ fn scripts_answer_what_they_say() -> Result<()> {
     let mut wrong = Vec::new();
     for script in scripts()? {
         let name = script.file_stem().and_then(|stem| stem.to_str()).context("a plain name")?;
+        let name = &name.to_lowercase();
         cluster.define(&[&format!(
             "CREATE KEYSPACE {name} WITH replication = \
              {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
@@ -114,9 +131,9 @@ fn scripts_answer_what_they_say() -> Result<()> {
         let mut client = cluster.nodes()[0].client()?;
         client.run(&format!("USE {name}"))?;
         let mut names = BTreeMap::new();
-        for step in read(&fs::read_to_string(&script)?)? {
+        for step in read(&script_in(&script)?)? {
             if let Err(error) = check(&mut client, &step, &mut names) {
-                wrong.push(format!("{name}.cql:{}: {}\n  {error:#}", step.line, step.statement));
+                wrong.push(format!("{name}:{}: {}\n  {error:#}", step.line, step.statement));
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::admin::{self, AdminState};
 use crate::clock::{Clock, HybridClock, Random, SystemClock};
 use crate::cluster::Cluster;
 use crate::commits::{AnyMutation, Commits};
-use crate::config::Config;
+use crate::config::{Config, TestingPromise};
 use crate::coord::{Coordinator, Patience};
 use crate::front::{Front, FrontParts};
 use crate::peer::{Introduce, Listener, Pool, PoolOptions};
@@ -145,7 +145,7 @@ impl Parts {
         let engine = Arc::clone(&opened.engine);
         let limits =
             QueueLimits { queue_max: config.store.queue_max as usize, ..QueueLimits::default() };
-        let (handle, commit_loop) = queue(opened, limits, Promise::AfterSync)?;
+        let (handle, commit_loop) = queue(opened, limits, promise(&config))?;
         let commits = Commits::new(handle);
         let cluster = Arc::new(Cluster::new(commits.standing().host));
         let introduction = Arc::new(Introduction {
@@ -369,6 +369,16 @@ async fn follow(
         let ahead = *told.borrow_and_update();
         if let Some(Ahead { address, epoch }) = ahead {
             keeper.catch_up(address, epoch, clock.now() + CATCH_UP_MAX).await;
+        }
+    }
+}
+
+fn promise(config: &Config) -> Promise {
+    match config.testing.promise {
+        TestingPromise::AfterSync => Promise::AfterSync,
+        TestingPromise::BeforeSync => {
+            tracing::error!("testing.promise: acknowledged writes will be lost");
+            Promise::BeforeSync
         }
     }
 }

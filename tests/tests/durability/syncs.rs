@@ -35,7 +35,8 @@ fn no_acknowledgement_leaves_before_its_fdatasync() -> Result<()> {
 
 #[test]
 fn an_acknowledgement_before_the_sync_is_caught() -> Result<()> {
-    let found = traced_run(Cluster::builder("sync-bug").set(PLANTED_BUG))?;
+    let found =
+        traced_run(Cluster::builder("sync-bug").set(PLANTED_BUG).listed(&["testing.promise"]))?;
     ensure!(found.unsynced > 0, "the planted bug was not seen in {} writes", found.writes);
     Ok(())
 }
