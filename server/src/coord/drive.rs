@@ -24,7 +24,6 @@ use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request,
 use crate::register::Keeper;
 use crate::replica::{ApplyFailure, Replica, ReplicaPage, StampFailure};
 use crate::store::engine::{KeyRange, Order};
-use crate::store::identity::EpochError;
 use crate::store::keys::RowKey;
 
 /// A read that is not answered after this part of its time asks one replica more.
@@ -313,7 +312,7 @@ impl Coordinator {
                     WriteStep::Learn => {
                         next.extend(match self.learn(write, &client_write.context).await {
                             Ok(is_learnt) => op.on_learnt(is_learnt),
-                            Err(error) => op.on_stamp_failed(&StampFailure::Epoch(error)),
+                            Err(failure) => op.on_stamp_failed(&failure),
                         });
                     }
                     WriteStep::Stamp => match self.stamp(write, &client_write, deadline).await {
@@ -374,14 +373,14 @@ impl Coordinator {
     }
 
     /// Fetches what the context names from the other replicas and merges it here; answers whether
-    /// it did. The error says that the merge needs an epoch.
-    async fn learn(&self, write: &RowWrite, context: &VersionVector) -> Result<bool, EpochError> {
+    /// it did. Where the merge needs an epoch that is not to be had, the write fails for that.
+    async fn learn(&self, write: &RowWrite, context: &VersionVector) -> Result<bool, StampFailure> {
         let (table, key) = (Arc::clone(&write.table), write.key.clone());
         let at_least = Some(context.clone());
         let read = RowRead { table, key, level: Consistency::One, at_least };
         let Ok(row) = self.read_row(read).await else { return Ok(false) };
         match self.replica.apply(write.key.clone(), row.encode().into()).await {
-            Err(ApplyFailure::Epoch(error)) => Err(error),
+            Err(ApplyFailure::Epoch(error)) => Err(StampFailure::Epoch(error)),
             applied => Ok(applied.is_ok()),
         }
     }
