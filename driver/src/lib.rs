@@ -26,6 +26,7 @@ mod answer;
 mod error;
 mod kind;
 mod request;
+mod retry;
 mod schema;
 mod session;
 

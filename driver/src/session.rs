@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session as Theirs;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::errors::{RequestAttemptError, RequestError};
+use scylla::errors::{ExecutionError, RequestAttemptError, RequestError};
 use scylla::observability::history::{AttemptId, HistoryListener, RequestId, SpeculativeId};
 use scylla::policies::retry::RetryDecision;
 use scylla::response::PagingState;
@@ -18,12 +18,17 @@ use scylla::statement::unprepared::Statement;
 use types::Consistency;
 
 use crate::request::{Values, What, theirs};
+use crate::retry::Retry;
 use crate::{Answer, ConnectError, ExecuteError, Prepared, Request, Table};
 
 /// How long a client waits for an answer unless told otherwise: longer than any node does.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection may take to open.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How often a node is asked for a sign of life, and how long it may take to give one: together the
+/// time after which a node that accepts connections but does not answer counts as gone.
+const SIGN_INTERVAL: Duration = Duration::from_secs(3);
+const SIGN_LIMIT: Duration = Duration::from_secs(7);
 /// How long all nodes may take to show a change of the schema.
 const AGREEMENT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -67,10 +72,15 @@ impl Builder {
 
     /// Connects to the cluster.
     pub async fn connect(self) -> Result<Session, ConnectError> {
-        let profile = ExecutionProfile::builder().request_timeout(Some(self.request_limit)).build();
+        let profile = ExecutionProfile::builder()
+            .request_timeout(Some(self.request_limit))
+            .retry_policy(Arc::new(Retry))
+            .build();
         let mut builder = SessionBuilder::new()
             .known_nodes(&self.contacts)
             .connection_timeout(CONNECT_LIMIT)
+            .keepalive_interval(SIGN_INTERVAL)
+            .keepalive_timeout(SIGN_LIMIT)
             .schema_agreement_timeout(AGREEMENT_LIMIT)
             .default_execution_profile_handle(profile.into_handle());
         if let Some((name, password)) = self.user {
@@ -216,8 +226,7 @@ impl Pages<'_> {
                 self.session.execute_single_page(statement, values, place).await
             }
         };
-        let (answer, next) =
-            answered.map_err(|error| ExecuteError::new(self.asked.node(), error))?;
+        let (answer, next) = answered.map_err(|error| self.asked.explain(error))?;
         self.place = match next.into_paging_control_flow() {
             ControlFlow::Continue(place) => Some(place),
             ControlFlow::Break(()) => None,
@@ -226,13 +235,30 @@ impl Pages<'_> {
     }
 }
 
-/// Remembers which node was asked last, for the error that may follow.
+/// Remembers which node was asked last and what it said, for the error that may follow.
 #[derive(Debug, Default)]
-struct Asked(Mutex<Option<SocketAddr>>);
+struct Asked(Mutex<Attempt>);
+
+#[derive(Debug, Default)]
+struct Attempt {
+    node: Option<SocketAddr>,
+    error: Option<RequestAttemptError>,
+}
 
 impl Asked {
-    fn node(&self) -> Option<SocketAddr> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Attempt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error in our words. What a node said goes before that no other node was there to ask.
+    fn explain(&self, error: ExecutionError) -> ExecuteError {
+        let last = self.last();
+        match (&error, &last.error) {
+            (ExecutionError::ConnectionPoolError(_), Some(said)) => {
+                ExecuteError::new(last.node, ExecutionError::LastAttemptError(said.clone()))
+            }
+            _ => ExecuteError::new(last.node, error),
+        }
     }
 }
 
@@ -255,20 +281,25 @@ impl HistoryListener for Asked {
         _: Option<SpeculativeId>,
         node: SocketAddr,
     ) -> AttemptId {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(node);
+        *self.last() = Attempt { node: Some(node), error: None };
         AttemptId(0)
     }
 
     fn log_attempt_success(&self, _: AttemptId) {}
 
-    fn log_attempt_error(&self, _: AttemptId, _: &RequestAttemptError, _: &RetryDecision) {}
+    fn log_attempt_error(&self, _: AttemptId, error: &RequestAttemptError, _: &RetryDecision) {
+        self.last().error = Some(error.clone());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
+    use scylla::errors::{ConnectionPoolError, DbError};
+
     use super::*;
+    use crate::ServerErrorKind;
 
     #[tokio::test]
     async fn a_port_that_nobody_listens_on_is_unreachable() {
@@ -277,6 +308,18 @@ mod tests {
         assert!(error.is_unreachable(), "{error:?}");
         let shown = error.to_string();
         assert!(shown.starts_with(&format!("cannot reach {free}: ")), "{shown}");
+    }
+
+    #[test]
+    fn what_a_node_said_is_told_even_if_no_other_could_be_asked() {
+        let asked = Asked::default();
+        let node = "127.0.0.1:9042".parse().unwrap();
+        let attempt = asked.log_attempt_start(RequestId(0), None, node);
+        let said = RequestAttemptError::DbError(DbError::IsBootstrapping, "wait".to_owned());
+        asked.log_attempt_error(attempt, &said, &RetryDecision::RetryNextTarget(None));
+        let none = ExecutionError::ConnectionPoolError(ConnectionPoolError::Initializing);
+        let ExecuteError::Server(error) = asked.explain(none) else { panic!() };
+        assert_eq!((error.node, error.kind), (Some(node), ServerErrorKind::Bootstrapping));
     }
 
     #[tokio::test]

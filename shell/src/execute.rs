@@ -176,7 +176,9 @@ impl Shell {
     async fn show_version(&mut self) -> Result<(), ShellError> {
         let answer = self.session.execute("SELECT * FROM system.local").await?;
         self.screen.data(&format!("starling shell {}\n", self.version))?;
-        for column in ["release_version", "cql_version", "native_protocol_version"] {
+        for column in
+            ["starling_version", "release_version", "cql_version", "native_protocol_version"]
+        {
             let value = answer.rows.first().and_then(|row| row.find(column).ok()?);
             if let Some(Value::Text(version)) = value {
                 self.screen.data(&format!("{column} {version}\n"))?;

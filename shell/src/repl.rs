@@ -10,10 +10,12 @@ mod line;
 mod password;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::PathBuf;
+use std::{iter, thread};
 
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 
 use crate::Exit;
 use crate::execute::{Next, Options, Shell, ShellError};
@@ -26,6 +28,9 @@ use line::{Editor, Entry};
 
 /// The port of the drivers.
 pub(crate) const CQL_PORT: u16 = 9042;
+
+/// How many lines of standard input are read ahead.
+const LINES_MAX: usize = 64;
 
 /// `starling shell`.
 #[derive(Debug, Clone, clap::Args)]
@@ -93,7 +98,8 @@ impl Talk<'_> {
         if io::stdin().is_terminal() {
             return self.terminal();
         }
-        self.script("standard input", io::stdin().lock())
+        let lines = input(self.runtime)?;
+        self.script("standard input", lines)
     }
 
     fn statements(&mut self, statements: &[String]) -> Result<(), ShellError> {
@@ -112,13 +118,19 @@ impl Talk<'_> {
         let name = path.display().to_string();
         let file =
             File::open(path).map_err(|error| ShellError::Script { name: name.clone(), error })?;
-        self.script(&name, BufReader::new(file))
+        self.script(&name, BufReader::new(file).lines().map(Ok))
     }
 
-    fn script(&mut self, name: &str, lines: impl BufRead) -> Result<(), ShellError> {
+    /// Carries out the statements of these lines; the outer error is no fault of theirs.
+    fn script(
+        &mut self,
+        name: &str,
+        lines: impl Iterator<Item = Result<io::Result<String>, ShellError>>,
+    ) -> Result<(), ShellError> {
         let mut pending = Pending::default();
-        for line in lines.lines() {
-            let line = line.map_err(|error| ShellError::Script { name: name.to_owned(), error })?;
+        for line in lines {
+            let line =
+                line?.map_err(|error| ShellError::Script { name: name.to_owned(), error })?;
             let items = pending.push(&line)?;
             if self.items(items)? == Next::Leave {
                 return Ok(());
@@ -165,6 +177,25 @@ impl Talk<'_> {
         }
         Ok(Next::Go)
     }
+}
+
+/// The lines of standard input, waited for until the person presses Ctrl-C.
+///
+/// A thread of its own reads them, for reading cannot be interrupted; it ends with the process.
+fn input(
+    runtime: &Runtime,
+) -> io::Result<impl Iterator<Item = Result<io::Result<String>, ShellError>>> {
+    let (sender, mut lines) = mpsc::channel(LINES_MAX);
+    let read = move || {
+        // An error of the channel means that nobody wants more lines.
+        let _ = io::stdin().lines().try_for_each(|line| sender.blocking_send(line));
+    };
+    thread::Builder::new().name("stdin".to_owned()).spawn(read)?;
+    let next = move || {
+        let line = async { Ok::<_, ShellError>(lines.recv().await) };
+        runtime.block_on(interruptible(line)).transpose()
+    };
+    Ok(iter::from_fn(next))
 }
 
 /// Waits for something until the person presses Ctrl-C.

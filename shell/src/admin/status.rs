@@ -107,7 +107,9 @@ impl Status {
         ]);
         for member in &self.members {
             let is_seed = self.acceptors.contains(&member.store_id);
+            // To a tenth, and a zero without the minus that rounding may leave.
             let skew = self.clock_skew_ms.get(&member.host_id);
+            let skew = skew.map(|skew| (skew * 10.0).round() / 10.0 + 0.0);
             table.line([
                 member.state.as_str(),
                 &member.address,
@@ -144,7 +146,7 @@ mod tests {
             {"host_id": "h2", "store_id": "s2", "address": "127.0.0.2:7000",
              "cql": "127.0.0.2:9042", "datacenter": "datacenter1", "rack": "rack1",
              "state": "down", "partitions": 0, "role": "coordinator"}],
-        "acceptors": ["s1"], "clock_skew_ms": {"h2": -3.25}
+        "acceptors": ["s1"], "clock_skew_ms": {"h1": -0.01, "h2": -3.24}
     }"#;
 
     #[test]
@@ -158,7 +160,7 @@ asked    h1, store s1, version 0.1.0
 
  state | address        | cql            | datacenter  | rack  | partitions | role        | seed | clock ms | host id | store id
 -------+----------------+----------------+-------------+-------+------------+-------------+------+----------+---------+----------
- up    | 127.0.0.1:7000 | 127.0.0.1:9042 | datacenter1 | rack1 |        128 | replica     | yes  |          | h1      | s1
+ up    | 127.0.0.1:7000 | 127.0.0.1:9042 | datacenter1 | rack1 |        128 | replica     | yes  |     +0.0 | h1      | s1
  down  | 127.0.0.2:7000 | 127.0.0.2:9042 | datacenter1 | rack1 |          0 | coordinator |      |     -3.2 | h2      | s2
 ";
         assert_eq!(status.text(), expected);

@@ -64,11 +64,14 @@ impl Reading {
 
 /// Remembers the context of a row, if all versions that it covers are here.
 fn remember(rows: &[Row], name: Option<&RowName>, contexts: &mut Contexts) {
-    let versions = versions(&rows[0]);
-    let is_whole = u32::try_from(rows.len()).is_ok_and(|count| count >= versions);
-    if let (Some(name), Some(context), true) = (name, context(&rows[0]), is_whole) {
-        contexts.remember(name.clone(), Seen { context, versions });
+    if let (Some(name), Some(context), true) = (name, context(&rows[0]), is_whole(rows)) {
+        contexts.remember(name.clone(), Seen { context, versions: versions(&rows[0]) });
     }
+}
+
+/// Whether all versions of the row are here.
+fn is_whole(rows: &[Row]) -> bool {
+    rows.first().is_some_and(|row| rows.len() as u64 >= u64::from(versions(row)))
 }
 
 /// The versions of one row, of which the first stands at `begin` of its page.
@@ -103,8 +106,13 @@ pub(crate) enum Written {
     Plain,
     /// Of this many versions that were known, none is left besides what was written.
     Resolved(u32),
-    /// The write lives beside others, this many altogether.
-    Siblings(u32),
+    /// The write lives beside others.
+    Siblings {
+        /// How many versions there are altogether.
+        count: u32,
+        /// Whether all of them are in the answer that the person asked for.
+        are_shown: bool,
+    },
     /// This many versions were not removed, for they were not known here.
     Left(u32),
 }
@@ -118,7 +126,7 @@ impl Writing {
 
     /// Remembers what the answer says of the row, and puts it into a word.
     ///
-    /// Where the row has versions that this shell has not shown, its context is forgotten: to send
+    /// Where the row has versions that this shell does not show, its context is forgotten: to send
     /// it with the next write would drop them unseen.
     pub(crate) fn observe(
         &self,
@@ -128,21 +136,17 @@ impl Writing {
     ) -> Written {
         let Some(row) = answer.rows.first() else { return Written::Plain };
         let versions = versions(row);
-        match (self.is_removal, versions) {
-            (true, 1..) => {
-                contexts.forget(&self.row);
-                return Written::Left(versions);
-            }
-            (false, 2..) => {
-                contexts.forget(&self.row);
-                return Written::Siblings(versions);
-            }
-            _ => {}
-        }
-        if let Some(context) = context(row) {
+        let is_expected = versions <= u32::from(!self.is_removal);
+        let are_shown = self.is_shown && is_whole(&answer.rows);
+        contexts.forget(&self.row);
+        if let Some(context) = context(row)
+            && (is_expected || are_shown)
+        {
             contexts.remember(self.row.clone(), Seen { context, versions });
         }
         match used {
+            _ if !is_expected && self.is_removal => Written::Left(versions),
+            _ if !is_expected => Written::Siblings { count: versions, are_shown },
             Some(before) if before.versions > 1 => Written::Resolved(before.versions),
             _ => Written::Plain,
         }
@@ -154,7 +158,10 @@ impl fmt::Display for Written {
         match self {
             Self::Plain => Ok(()),
             Self::Resolved(count) => write!(f, "resolved {count} siblings"),
-            Self::Siblings(count) => {
+            Self::Siblings { count, are_shown: true } => {
+                write!(f, "row now has {count} siblings: write it again to resolve them")
+            }
+            Self::Siblings { count, are_shown: false } => {
                 write!(f, "row now has {count} siblings: read it, then write it to resolve them")
             }
             Self::Left(1) => f.write_str("row still has 1 version that was not read here"),

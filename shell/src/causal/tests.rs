@@ -248,9 +248,18 @@ fn a_write_beside_others_is_said_and_their_context_is_not_kept() {
     let insert = writing("INSERT INTO t (k, c) VALUES (1, 'a')").unwrap();
     contexts.remember(insert.row.clone(), seen(b"old", 1));
     let written = insert.observe(&returned(b"both", 2), None, &mut contexts);
-    assert_eq!(written, Written::Siblings(2));
+    assert_eq!(written, Written::Siblings { count: 2, are_shown: false });
     assert!(written.to_string().starts_with("row now has 2 siblings"));
     assert_eq!(contexts.recall(&insert.row), Recall::Unknown);
+}
+
+#[test]
+fn siblings_that_a_write_shows_can_be_resolved_by_the_next() {
+    let mut contexts = Contexts::new(9);
+    let insert = writing("INSERT INTO t (k, c) VALUES (1, 'a') RETURNING v").unwrap();
+    let written = insert.observe(&returned(b"both", 2), None, &mut contexts);
+    assert_eq!(written, Written::Siblings { count: 2, are_shown: true });
+    assert_eq!(contexts.recall(&insert.row), Recall::Known(seen(b"both", 2)));
 }
 
 #[test]

@@ -18,6 +18,9 @@ const STYLE: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('-').junction('+'))
     .content_lines(ContentLineStyle::none().junction('|'));
 
+/// Below this many characters a column is no longer readable, and better left to the terminal.
+const COLUMN_WIDTH_MIN: usize = 12;
+
 /// A table that is filled line by line.
 pub(crate) struct Table(Layout);
 
@@ -45,9 +48,13 @@ impl Table {
         }
     }
 
-    /// Breaks lines that the terminal is too narrow for.
+    /// Breaks values into lines where the terminal is too narrow for the table, but wide enough to
+    /// leave something readable of each column.
     fn fit_screen(&mut self) {
-        self.0.set_content_arrangement(ContentArrangement::Dynamic);
+        let width = self.0.width().map(usize::from);
+        if width.is_some_and(|width| width >= COLUMN_WIDTH_MIN * self.0.column_count()) {
+            self.0.set_content_arrangement(ContentArrangement::Dynamic);
+        }
     }
 
     /// The text, whole lines.
