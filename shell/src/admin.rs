@@ -10,7 +10,7 @@ mod status;
 
 use crate::Exit;
 use crate::host::Host;
-use crate::screen::{Screen, note};
+use crate::screen::{data, note};
 
 use http::AdminError;
 
@@ -40,7 +40,7 @@ fn ended(answer: Result<String, AdminError>) -> Exit {
             return error.exit();
         }
     };
-    match Screen::new().data(&text) {
+    match data(&text) {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Failed,
     }

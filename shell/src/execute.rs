@@ -13,7 +13,7 @@ use crate::causal::{CONTEXTS_MAX, Contexts, Read, Reading, Recall, Seen, Writing
 use crate::command::{Command, CommandError, HELP};
 use crate::input::TooLong;
 use crate::print::{Format, Line, Page, Printer};
-use crate::screen::{Screen, note};
+use crate::screen::{Screen, data, note};
 
 /// How many rows are asked for at a time.
 const PAGE_ROWS: NonZeroU16 = NonZeroU16::new(1_000).expect("it is not 0");
@@ -175,13 +175,13 @@ impl Shell {
 
     async fn show_version(&mut self) -> Result<(), ShellError> {
         let answer = self.session.execute("SELECT * FROM system.local").await?;
-        self.screen.data(&format!("starling shell {}\n", self.version))?;
+        data(&format!("starling shell {}\n", self.version))?;
         for column in
             ["starling_version", "release_version", "cql_version", "native_protocol_version"]
         {
             let value = answer.rows.first().and_then(|row| row.find(column).ok()?);
             if let Some(Value::Text(version)) = value {
-                self.screen.data(&format!("{column} {version}\n"))?;
+                data(&format!("{column} {version}\n"))?;
             }
         }
         Ok(())
@@ -233,7 +233,7 @@ impl Shell {
             warn(&answer);
             if answer.is_rows {
                 let page = Page::of(&answer, answer.columns.len());
-                self.screen.data(&printer.page(&page))?;
+                data(&printer.page(&page))?;
             }
         }
         self.count(&printer)
@@ -259,7 +259,7 @@ impl Shell {
             warn(&answer);
             let shown = reading.observe(&answer, &mut self.contexts);
             let page = cut(&answer, &shown, reading.appended);
-            self.screen.data(&printer.page(&page))?;
+            data(&printer.page(&page))?;
         }
     }
 
@@ -281,7 +281,7 @@ impl Shell {
         if writing.is_shown {
             let mut printer = Printer::new(self.format, self.screen.is_terminal());
             let page = cut(&answer, &Writing::shown(&answer), Writing::APPENDED);
-            self.screen.data(&printer.page(&page))?;
+            data(&printer.page(&page))?;
             self.count(&printer)?;
         }
         let written = writing.observe(&answer, used.as_ref(), &mut self.contexts).to_string();
@@ -310,7 +310,7 @@ impl Shell {
     fn count(&self, printer: &Printer) -> Result<(), ShellError> {
         if self.screen.is_terminal() && printer.is_begun() && self.format == Format::Table {
             let rows = printer.rows();
-            self.screen.data(&format!("({rows} row{})\n", if rows == 1 { "" } else { "s" }))?;
+            data(&format!("({rows} row{})\n", if rows == 1 { "" } else { "s" }))?;
         }
         Ok(())
     }

@@ -2,15 +2,14 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// The two outputs of the shell.
+/// Who watches standard output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Screen {
-    /// Whether standard output is a terminal.
     is_terminal: bool,
 }
 
 impl Screen {
-    /// The outputs of this process.
+    /// The screen of this process.
     pub(crate) fn new() -> Self {
         Self { is_terminal: io::stdout().is_terminal() }
     }
@@ -20,22 +19,21 @@ impl Screen {
         self.is_terminal
     }
 
-    /// Writes what was asked for.
-    #[expect(clippy::unused_self, reason = "writing belongs to the screen, whatever it is")]
-    pub(crate) fn data(self, text: &str) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        stdout.flush()
-    }
-
     /// Says something that is no data: where a program reads standard output, it does not see it.
     pub(crate) fn say(self, line: &str) -> io::Result<()> {
         if self.is_terminal {
-            return self.data(&format!("{line}\n"));
+            return data(&format!("{line}\n"));
         }
         note(line);
         Ok(())
     }
+}
+
+/// Writes what was asked for.
+pub(crate) fn data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// Says something on standard error, where it does not matter if nobody listens.

@@ -58,7 +58,7 @@ impl Reading {
 
     fn row_name(&self, row: &Row, places: &[usize]) -> Option<RowName> {
         let key = places.iter().map(|place| row.raw(*place).cloned()).collect::<Option<_>>()?;
-        Some(RowName { table: self.table.name.clone(), key })
+        Some(RowName { table: self.table.clone(), key })
     }
 }
 

@@ -7,7 +7,7 @@ use sql::{
     Statement, Subject, Term, Test, Update,
 };
 
-use super::{RowName, SiblingsTable};
+use super::{RowName, SiblingsTable, TableName};
 
 /// The columns that every changed statement ends with.
 const APPENDED: [&str; 2] = ["context", "sibling_count"];
@@ -18,7 +18,7 @@ pub(crate) struct Reading {
     /// What is sent.
     pub(crate) text: String,
     /// The table that is read.
-    pub(crate) table: SiblingsTable,
+    pub(crate) table: TableName,
     /// Where the answer has each column of the key.
     pub(crate) key: Vec<KeyPlace>,
     /// How many columns were appended.
@@ -77,7 +77,7 @@ impl Reading {
         sent.selections.extend(asked());
         Some(Self {
             text: Statement::Select(sent).to_string(),
-            table: table.clone(),
+            table: table.name.clone(),
             key,
             appended,
             shows_absent: select.selections.iter().any(|it| names_context(&it.selector)),
