@@ -7,7 +7,7 @@
 use std::any::Any;
 
 use crate::store::commit::{CommitError, CommitHandle, Mutation, View};
-use crate::store::identity::Standing;
+pub use crate::store::identity::Standing;
 
 /// A mutation of any kind.
 pub struct AnyMutation(Box<dyn Erased>);

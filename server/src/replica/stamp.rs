@@ -55,6 +55,9 @@ impl<R: ActorRule + Send + 'static> Mutation for Stamp<R> {
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
+        if !view.is_confirmed() {
+            return Err(StampFailure::Epoch(EpochError::Unconfirmed));
+        }
         let local = read_row(view, &self.key, &self.counters)?;
         let store = view.store();
         let mut minter = Minter { store, epochs: Epochs::of(view), rule: self.rule };

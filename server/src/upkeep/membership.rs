@@ -23,11 +23,10 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
-use crate::commits::Commits;
+use crate::commits::{Commits, Standing};
 use crate::metadata::{Change, Founding, Member, Secret, Secrets, Snapshot};
 use crate::peer::{Answer, Body, Class, Hello, Pool, Request, Target};
 use crate::register::{Keeper, Proposals};
-use crate::store::identity::Standing;
 
 /// How long a seed has to answer.
 const SEED_WAIT: Duration = Duration::from_secs(1);

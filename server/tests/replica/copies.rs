@@ -140,11 +140,12 @@ fn rows_are_removed_when_only_the_reserve_of_the_disk_is_left() {
 }
 
 #[test]
-fn a_store_that_nobody_has_confirmed_says_so_of_all_that_needs_an_epoch() {
+fn a_store_that_nobody_has_confirmed_mints_nothing() {
     let mut store = Store::new(1);
     let lost = stamped(&mut store, 1, insert("x")).row;
     let theirs = stamped(&mut Store::new(2), 2, insert("y")).row;
     store.plant(&key(1), None);
+    let own = stamped(&mut store, 3, insert("own")).row;
     let mut store = store.restarted();
     store.apply(key(2), theirs.clone(), SafeRule).unwrap();
     let refused = store.apply(key(1), lost.clone(), SafeRule);
@@ -155,6 +156,9 @@ fn a_store_that_nobody_has_confirmed_says_so_of_all_that_needs_an_epoch() {
         let refused = store.stamp(key(2), write, SafeRule);
         assert_eq!(refused, Err(Refused::Copy(StampFailure::Epoch(unconfirmed))));
     }
+    // Its own entry in a row may be older than dots that it does not remember.
+    let refused = store.stamp(key(3), write(own.vector(), Change::Remove), SafeRule);
+    assert_eq!(refused, Err(Refused::Copy(StampFailure::Epoch(unconfirmed))));
     assert_eq!((store.row(&key(1)), store.row(&key(2))), (None, Some(theirs.clone())));
     let id = store.id();
     store.committer.confirm(id, None, id).unwrap();

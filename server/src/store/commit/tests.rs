@@ -239,7 +239,7 @@ fn lost_writes(promise: Promise) -> u64 {
 #[test]
 fn power_cut_tells_an_answer_before_the_sync_from_one_after_it() {
     assert_eq!(lost_writes(Promise::AfterSync), 0);
-    assert_eq!(lost_writes(Promise::BeforeSync), 1);
+    assert!(lost_writes(Promise::BeforeSync) > 0);
 }
 
 #[test]
