@@ -21,3 +21,6 @@ pub use schema::{
 };
 pub use snapshot::{KeyspaceEntry, Snapshot};
 pub use value::{ClusterMetadata, DecodeError, Member, Secret, Secrets};
+
+#[cfg(test)]
+pub(crate) mod tests;

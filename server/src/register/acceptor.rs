@@ -77,3 +77,6 @@ fn decode(bytes: &[u8]) -> Option<AcceptorState<ClusterMetadata>> {
     let (&format, state) = bytes.split_first()?;
     if format == FORMAT { postcard::from_bytes(state).ok() } else { None }
 }
+
+#[cfg(test)]
+mod tests;
