@@ -40,6 +40,12 @@ pub(crate) fn founded(nodes_min: u32) -> ClusterMetadata {
     founding.value(Acceptors::formed(stores))
 }
 
+/// The bytes of a golden file: hexadecimal digits, however they are broken into lines.
+pub(crate) fn golden(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
+}
+
 fn keyspace(name: &str, strategy: Strategy) -> Keyspace {
     Keyspace {
         name: name.to_owned(),
@@ -218,10 +224,8 @@ fn a_snapshot_finds_tables_by_name_and_by_number() {
 #[test]
 fn the_stored_form_keeps_its_bytes() {
     let value = after(formed(), &[create_keyspace(false), create_table(false)]);
-    let golden = include_str!("../../golden/metadata-1.hex");
-    let golden: String = golden.split_whitespace().collect();
-    let written: String = value.encode().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(written, golden, "a change of this form needs a new version byte");
+    let golden = golden(include_str!("../../golden/metadata-1.hex"));
+    assert_eq!(value.encode(), golden, "a change of this form needs a new version byte");
     assert_eq!(ClusterMetadata::decode(&value.encode()), Ok(value));
 }
 

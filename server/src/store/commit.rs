@@ -360,7 +360,7 @@ impl Committer {
             Promise::AfterSync => Durability::Synced,
             Promise::BeforeSync => {
                 // Of the groups before: their answers are long gone.
-                if self.counters.groups.load(Ordering::Relaxed) % PLANTED_SYNC_EVERY == 0 {
+                if self.counters.groups.load(Ordering::Relaxed).is_multiple_of(PLANTED_SYNC_EVERY) {
                     self.engine.sync()?;
                 }
                 Durability::Unsynced
