@@ -20,22 +20,22 @@ pub(crate) struct ServeArgs {
     /// A TOML file; `conf/starling.toml` shows every key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the node keeps everything: node.data_dir.
+    /// Where the node keeps everything: `node.data_dir`.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The address that all ports are opened on: listen.address.
+    /// The address that all ports are opened on: `listen.address`.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<IpAddr>,
-    /// A node that agrees on members and schema, 1, 3 or 5 of them: cluster.seeds.
+    /// A node that agrees on members and schema, 1, 3 or 5 of them: `cluster.seeds`.
     #[arg(long, value_name = "HOST:PORT")]
     seed: Vec<String>,
     /// Any other key of the configuration.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// Allow an address beyond loopback although nothing asks for a password: listen.insecure.
+    /// Allow an address beyond loopback although nothing asks for a password: `listen.insecure`.
     #[arg(long)]
     insecure: bool,
-    /// What to log, such as `debug` or `info,starling_server::peer=trace`; else RUST_LOG, else info.
+    /// What to log, such as `debug` or `info,starling_server::peer=trace`; else `RUST_LOG`, else info.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// How to log.
