@@ -56,6 +56,37 @@ fn an_emptied_seed_takes_no_part_until_it_is_replaced() -> Result<()> {
     cluster.finish()
 }
 
+/// The last resort: one of three seeds is left, and goes on by itself.
+#[test]
+fn after_a_forced_reform_one_seed_agrees_and_those_who_come_back_follow() -> Result<()> {
+    let listed = [log::PEER_LOSS, &["forces a new generation"]].concat();
+    let mut cluster = Cluster::builder("reform").nodes(3).listed(&listed).start()?;
+    cluster.define(DEFINITIONS)?;
+    let before = status(cluster.addresses()[0])?;
+    cluster.node(1).kill()?;
+    cluster.node(2).kill()?;
+    let refusal = cluster.node(0).client()?.refusal("CREATE TABLE app.u (k int PRIMARY KEY)")?;
+    ensure!(refusal.message.contains("did not agree"), "{refusal:?}");
+
+    cluster.command(0, &["seed", "reform", "--force", &before.store])?;
+    cluster.define(&["CREATE TABLE app.u (k int PRIMARY KEY)"])?;
+    let repeated = cluster.command(0, &["seed", "reform", "--force", &"0".repeat(32)]);
+    ensure!(repeated.is_err(), "no member has such a store");
+
+    cluster.node(1).start()?;
+    cluster.node(2).start()?;
+    cluster.wait_ready()?;
+    cluster.wait_schema()?;
+    cluster.node(2).client()?.run("CREATE TABLE app.v (k int PRIMARY KEY)")?;
+    cluster.wait_schema()?;
+    for node in cluster.addresses() {
+        let after = status(node)?;
+        assert_eq!(after.cluster, before.cluster);
+        assert_eq!(after.acceptors, [before.store.clone()]);
+    }
+    cluster.finish()
+}
+
 /// Every node knows the table and finds the row.
 fn assert_served(cluster: &mut Cluster) -> Result<()> {
     for node in cluster.nodes() {
