@@ -3,6 +3,7 @@
 //! ```text
 //! GET  /live /ready /metrics /api/status /api/ring /api/epochs
 //! POST /api/seed/replace {"old": store, "new": store}      from loopback only
+//!      /api/seed/reform  {"stores": [store, ..]}
 //! ```
 //!
 //! Reads everything; changes nothing but by way of the register.

@@ -1,18 +1,30 @@
 //! What this node knows of its cluster now: the newest chosen metadata, and who is alive.
 //!
-//! Readers take an `Arc` and never wait. Law: the epoch only rises, and what is installed here is
-//! on disk already; liveness orders and excludes replicas, it never changes who owns what.
+//! Readers take an `Arc` and never wait. Law: the version only rises (the epoch does so within a
+//! generation), and what is installed here is on disk already; liveness orders and excludes
+//! replicas, it never changes who owns what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use ring::register::RegisterValue;
+use ring::register::{RegisterValue, Version};
 use ring::{HostId, StoreId};
 use tokio::sync::watch;
+use uuid::Uuid;
 
-use crate::metadata::Snapshot;
+use crate::metadata::{Member, Snapshot};
+
+/// What a node tells of its metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Which of the chosen values it serves from.
+    pub version: Version,
+    /// The version of its schema, as drivers compare it.
+    pub schema_version: Uuid,
+}
 
 /// The shared view of the cluster.
 #[derive(Debug)]
@@ -23,6 +35,8 @@ pub struct Cluster {
     epoch: watch::Sender<u64>,
     liveness: watch::Sender<u64>,
     met: Mutex<BTreeMap<StoreId, SocketAddr>>,
+    told: ArcSwap<BTreeMap<HostId, Told>>,
+    is_seed: AtomicBool,
 }
 
 /// How many stores keep the address at which they were last met.
@@ -38,6 +52,8 @@ impl Cluster {
             epoch: watch::Sender::new(0),
             liveness: watch::Sender::new(0),
             met: Mutex::default(),
+            told: ArcSwap::default(),
+            is_seed: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +70,11 @@ impl Cluster {
     /// The epoch of the newest metadata; 0 before there is any.
     pub fn epoch(&self) -> u64 {
         *self.epoch.borrow()
+    }
+
+    /// Which chosen value the newest metadata are; none before there is any.
+    pub fn version(&self) -> Option<Version> {
+        self.snapshot.load().as_ref().map(|snapshot| snapshot.value.version())
     }
 
     /// Makes a chosen value, which is on disk already, the one that requests read.
@@ -73,7 +94,7 @@ impl Cluster {
         })
     }
 
-    /// Wakes whenever the epoch rises.
+    /// Wakes whenever newer metadata are installed.
     pub fn watch_epoch(&self) -> watch::Receiver<u64> {
         self.epoch.subscribe()
     }
@@ -89,6 +110,38 @@ impl Cluster {
     /// Where a store was met last.
     pub fn met_at(&self, store: StoreId) -> Option<SocketAddr> {
         self.met.lock().expect("nothing panics while it holds this lock").get(&store).copied()
+    }
+
+    /// Where a member may be found: where it registered, then where it was met last. It may have
+    /// moved, and not be able to register that before it is found.
+    pub fn addresses_of(&self, member: &Member) -> impl Iterator<Item = SocketAddr> + use<> {
+        let met = self.met_at(member.store).filter(|met| *met != member.internode);
+        [member.internode].into_iter().chain(met)
+    }
+
+    /// What other nodes told of their metadata last.
+    pub fn told(&self) -> Arc<BTreeMap<HostId, Told>> {
+        self.told.load_full()
+    }
+
+    /// Takes note of what nodes tell; of those who are not named the last word stands.
+    pub fn note_told(&self, news: &BTreeMap<HostId, Told>) {
+        let known = self.told.load_full();
+        if news.iter().any(|(host, told)| known.get(host) != Some(told)) {
+            let mut told = BTreeMap::clone(&known);
+            told.extend(news);
+            self.told.store(Arc::new(told));
+        }
+    }
+
+    /// Whether this node answers at the address of a configured seed.
+    pub fn is_seed(&self) -> bool {
+        self.is_seed.load(Ordering::Relaxed)
+    }
+
+    /// This node has answered itself at the address of a configured seed.
+    pub fn note_is_seed(&self) {
+        self.is_seed.store(true, Ordering::Relaxed);
     }
 
     /// The nodes that answer, this one included.
@@ -108,5 +161,60 @@ impl Cluster {
     /// Wakes whenever a node comes or goes.
     pub fn watch_liveness(&self) -> watch::Receiver<u64> {
         self.liveness.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(id: u128) -> HostId {
+        HostId(Uuid::from_u128(id))
+    }
+
+    fn told(epoch: u64) -> Told {
+        let generation = ring::register::Generation::FIRST;
+        Told { version: Version { generation, epoch }, schema_version: Uuid::nil() }
+    }
+
+    #[test]
+    fn a_member_is_looked_for_where_it_registered_and_then_where_it_was_met() {
+        let cluster = Cluster::new(host(1));
+        let [old, new]: [SocketAddr; 2] =
+            ["10.0.0.1:7000", "10.0.0.2:7000"].map(|it| it.parse().unwrap());
+        let member = Member {
+            host: host(2),
+            store: StoreId(2),
+            internode: old,
+            cql: old,
+            datacenter: "d".to_owned(),
+            rack: "r".to_owned(),
+        };
+        assert_eq!(cluster.addresses_of(&member).collect::<Vec<_>>(), [old]);
+        cluster.note_met(StoreId(2), old);
+        assert_eq!(cluster.addresses_of(&member).collect::<Vec<_>>(), [old]);
+        cluster.note_met(StoreId(2), new);
+        assert_eq!(cluster.addresses_of(&member).collect::<Vec<_>>(), [old, new]);
+    }
+
+    #[test]
+    fn the_last_word_of_a_silent_node_stands() {
+        let cluster = Cluster::new(host(1));
+        cluster.note_told(&BTreeMap::from([(host(2), told(1)), (host(3), told(1))]));
+        cluster.note_told(&BTreeMap::from([(host(3), told(2))]));
+        let expected = BTreeMap::from([(host(2), told(1)), (host(3), told(2))]);
+        assert_eq!(*cluster.told(), expected);
+    }
+
+    #[test]
+    fn liveness_wakes_only_when_it_changes_and_always_has_this_node() {
+        let cluster = Cluster::new(host(1));
+        let mut changes = cluster.watch_liveness();
+        cluster.set_alive(BTreeSet::from([host(2)]));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        cluster.set_alive(BTreeSet::from([host(1), host(2)]));
+        assert!(!changes.has_changed().unwrap());
+        assert_eq!(*cluster.alive(), BTreeSet::from([host(1), host(2)]));
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use ring::StoreId;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use super::metrics::render;
 use super::status::AdminState;
 use crate::clock::{Clock, SystemClock};
 use crate::metadata::Change;
-use crate::register::Keeper;
+use crate::register::{Keeper, ProposeFailure, Proposed};
 
 /// How long a change of the acceptors may take.
 const CHANGE_WAIT: Duration = Duration::from_secs(10);
@@ -32,6 +33,7 @@ pub async fn serve(listener: TcpListener, state: AdminState) -> std::io::Result<
         .route("/api/ring", get(ring))
         .route("/api/epochs", get(epochs))
         .route("/api/seed/replace", post(replace_seed))
+        .route("/api/seed/reform", post(reform_seeds))
         .with_state(state);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
@@ -71,22 +73,75 @@ struct ReplaceSeed {
     new: String,
 }
 
+/// Who agrees on the metadata from now on, by force.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReformSeeds {
+    stores: Vec<String>,
+}
+
 async fn replace_seed(
     State(state): State<AdminState>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     Json(asked): Json<ReplaceSeed>,
 ) -> Response {
-    if !from.ip().is_loopback() {
-        let why = "changes are taken from loopback only\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
+    if let Some(refusal) = refuse_stranger(from) {
+        return refusal;
     }
     let (Ok(old), Ok(new)) = (asked.old.parse(), asked.new.parse()) else {
-        let why = "old and new are store ids of 32 hexadecimal digits\n";
-        return (StatusCode::BAD_REQUEST, why).into_response();
+        return malformed();
     };
     let deadline = SystemClock.now() + CHANGE_WAIT;
-    match state.proposals.propose(Change::ReplaceAcceptor { old, new }, deadline).await {
+    changed(&state, state.proposals.propose(Change::ReplaceAcceptor { old, new }, deadline).await)
+}
+
+async fn reform_seeds(
+    State(state): State<AdminState>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Json(asked): Json<ReformSeeds>,
+) -> Response {
+    if let Some(refusal) = refuse_stranger(from) {
+        return refusal;
+    }
+    let stores: Result<Vec<StoreId>, _> = asked.stores.iter().map(|store| store.parse()).collect();
+    let Ok(stores) = stores else {
+        return malformed();
+    };
+    tracing::warn!(?stores, "an operator forces a new generation of the metadata");
+    let deadline = SystemClock.now() + CHANGE_WAIT;
+    changed(&state, state.proposals.reform(&stores, deadline).await)
+}
+
+/// Changes are taken from this machine only.
+fn refuse_stranger(from: SocketAddr) -> Option<Response> {
+    let is_local = from.ip().to_canonical().is_loopback();
+    let why = "changes are taken from loopback only\n";
+    (!is_local).then(|| (StatusCode::FORBIDDEN, why).into_response())
+}
+
+fn malformed() -> Response {
+    let why = "a store id has 32 hexadecimal digits\n";
+    (StatusCode::BAD_REQUEST, why).into_response()
+}
+
+fn changed(state: &AdminState, outcome: Result<Proposed, ProposeFailure>) -> Response {
+    match outcome {
         Ok(_) => Json(state.status()).into_response(),
         Err(error) => (StatusCode::CONFLICT, format!("{error}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_taken_from_loopback_in_every_spelling_and_from_nowhere_else() {
+        for local in ["127.0.0.1:9", "127.3.2.1:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
+            assert!(refuse_stranger(local.parse().unwrap()).is_none(), "{local}");
+        }
+        for strange in ["10.0.0.1:9", "[::ffff:10.0.0.1]:9", "[fe80::1]:9", "0.0.0.0:9"] {
+            assert!(refuse_stranger(strange.parse().unwrap()).is_some(), "{strange}");
+        }
     }
 }

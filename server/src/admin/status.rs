@@ -110,8 +110,12 @@ impl AdminState {
             (Phase::Seeds { silent }, _) => {
                 Some(format!("waiting for seeds that have not answered: {}", silent.join(", ")))
             }
-            (Phase::Forming, _) => Some("the seeds are forming the cluster".to_owned()),
-            (Phase::Registering, _) => Some("registering with the cluster".to_owned()),
+            (Phase::Forming { obstacle }, _) => {
+                Some(with_obstacle("the seeds are forming the cluster", obstacle.as_deref()))
+            }
+            (Phase::Registering { obstacle }, _) => {
+                Some(with_obstacle("registering with the cluster", obstacle.as_deref()))
+            }
             (_, None) => Some("no metadata yet".to_owned()),
             (_, Some(snapshot)) if !snapshot.value.is_formed() => {
                 let (have, need) = (snapshot.value.owner_count(), snapshot.value.nodes_min);
@@ -121,7 +125,7 @@ impl AdminState {
                 Some("no peer has confirmed yet that this store was not rolled back".to_owned())
             }
             (Phase::Listening { silent }, Some(_)) => {
-                Some(format!("{silent} members have not been heard of since the start"))
+                Some(format!("{silent} members are silent since the start, or know more"))
             }
             (Phase::Member, Some(_)) => None,
         }
@@ -153,7 +157,7 @@ impl AdminState {
 
     /// What an operator should know of a node that serves.
     pub fn remark(&self, snapshot: Option<&Snapshot>) -> Option<String> {
-        remark(snapshot?, &self.commits.standing(), self.proposals.seeds())
+        remark(snapshot?, &self.commits.standing(), self.cluster.is_seed())
     }
 
     fn members(&self, snapshot: &Snapshot) -> Vec<MemberStatus> {
@@ -191,6 +195,10 @@ impl AdminState {
             })
             .collect()
     }
+}
+
+fn with_obstacle(what: &str, obstacle: Option<&str>) -> String {
+    obstacle.map_or_else(|| what.to_owned(), |obstacle| format!("{what}: {obstacle}"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "clocks are not so far apart")]

@@ -1,20 +1,24 @@
 //! What other nodes ask, carried out.
 //!
-//! A request of a newer epoch is carried out only after this node has fetched that epoch from the
-//! sender: an unknown table is never treated as an empty one.
+//! A request about rows of a newer epoch is carried out only after this node has fetched that epoch
+//! from the sender: an unknown table is never treated as an empty one, and one who owns no part of a
+//! row does not answer for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use repair::version::SiblingLimits;
+use ring::HostId;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::coord::Coordinator;
 use crate::metadata::{Table, TableId};
-use crate::peer::{Answer, Body, Handler, Hello, Received, Refusal, Request, RowList};
+use crate::peer::{
+    Answer, Body, Class, Handler, Hello, Pool, Received, Refusal, Request, RowList, Target,
+};
 use crate::register::{Keeper, Proposals};
 use crate::replica::{ApplyFailure, Replica};
 use crate::store::engine::{Engine, KeyRange, Order};
@@ -26,6 +30,7 @@ use crate::upkeep::gossip::Heartbeat;
 pub(crate) struct PeerHandler {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) proposals: Arc<Proposals>,
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) replica: Arc<Replica>,
@@ -44,9 +49,10 @@ impl Handler for PeerHandler {
             let _ = self.heartbeats.try_send((from.internode, received.body));
             return None;
         }
-        if received.epoch > self.cluster.epoch() && received.request != Request::Register {
-            let deadline = self.clock.now() + Duration::from_millis(received.wait_ms.into());
-            self.keeper.catch_up(from.internode, received.epoch, deadline).await;
+        // A greeting is answered after that too: whoever made the change waits for it.
+        let knows = received.request == Request::Register || self.catch_up(&from, &received).await;
+        if !knows && is_about_rows(&received.request) {
+            return Some((Answer::Refused(Refusal::NotReady), Body::new()));
         }
         Some(match self.carry_out(received).await {
             Ok((answer, body)) => (answer, body),
@@ -62,6 +68,15 @@ impl Handler for PeerHandler {
 type Outcome = Result<(Answer, Body), Refusal>;
 
 impl PeerHandler {
+    /// Whether this node knows the epoch that the request was made under.
+    async fn catch_up(&self, from: &Hello, received: &Received) -> bool {
+        if received.epoch <= self.cluster.epoch() {
+            return true;
+        }
+        let deadline = self.clock.now() + Duration::from_millis(received.wait_ms.into());
+        self.keeper.catch_up(from.internode, received.epoch, deadline).await
+    }
+
     async fn carry_out(&self, received: Received) -> Outcome {
         let wait = Duration::from_millis(received.wait_ms.into());
         match received.request {
@@ -102,7 +117,21 @@ impl PeerHandler {
                 let order = if is_reverse { Order::Reverse } else { Order::Forward };
                 self.read_range(start, end, order, rows_max)
             }
+            Request::Probe { host } => self.probe(host, wait).await,
         }
+    }
+
+    /// Asks a member on behalf of a node that it does not answer.
+    async fn probe(&self, host: HostId, wait: Duration) -> Outcome {
+        let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
+        let member = snapshot.member(host).ok_or(Refusal::NotReady)?;
+        let target = Target { address: member.internode, host: Some(host) };
+        // What is left is for the way back.
+        let deadline = self.clock.now() + wait / 4 * 3;
+        let (class, body) = (Class::Control, Body::new());
+        let asked = self.pool.call(target, class, 0, Request::Ping, body, deadline).await;
+        let answers = asked.is_ok_and(|reply| reply.answer == Answer::Pong);
+        Ok((if answers { Answer::Pong } else { Answer::Silent }, Body::new()))
     }
 
     async fn vote(&self, request: Bytes) -> Outcome {
@@ -126,6 +155,9 @@ impl PeerHandler {
     fn read_range(&self, start: Bytes, end: Bytes, order: Order, rows_max: u32) -> Outcome {
         self.row(start.clone())?;
         let range = KeyRange::between(start, end);
+        if range.is_empty() {
+            return Err(Refusal::Damaged);
+        }
         let page = self.replica.fetch_range(&range, order, rows_max);
         let page = page.map_err(|_| Refusal::StoreFailed)?;
         let mut rows = RowList::default();
@@ -135,15 +167,35 @@ impl PeerHandler {
         Ok((Answer::Rows { more: page.has_more }, Body::from_iter([rows.into_body()])))
     }
 
-    /// The row of a key, if the table's life that the key names is the living one.
+    /// The row of a key, if the table's life that the key names is the living one and this node owns
+    /// a part of the row.
     fn row(&self, key: Bytes) -> Result<(RowKey, Arc<Table>), Refusal> {
         let key = RowKey::read(key).map_err(|_| Refusal::Damaged)?;
         let life = key.life();
         let unknown = Refusal::UnknownTable { table: life.table };
         let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
         let table = snapshot.table_by_id(TableId(life.table)).ok_or(unknown.clone())?;
-        if table.epoch == life.epoch { Ok((key, Arc::clone(table))) } else { Err(unknown) }
+        if table.epoch != life.epoch {
+            return Err(unknown);
+        }
+        let partition = snapshot.ring.partition_of(key.token());
+        let placement = snapshot.keyspaces.get(&table.keyspace).map(|space| &space.placement);
+        if placement.is_some_and(|known| known.replicas(partition).contains(&self.cluster.me())) {
+            Ok((key, Arc::clone(table)))
+        } else {
+            Err(Refusal::NotReplica { epoch: snapshot.epoch() })
+        }
     }
+}
+
+fn is_about_rows(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Write { .. }
+            | Request::Apply { .. }
+            | Request::ReadRow
+            | Request::ReadRange { .. }
+    )
 }
 
 fn refusal(failure: &ApplyFailure) -> Refusal {

@@ -57,6 +57,15 @@ impl Introduce for Introduction {
     }
 
     fn met(&self, peer: &Hello) {
+        if peer.host == self.cluster.me() {
+            if peer.internode != self.internode {
+                tracing::error!(
+                    address = %peer.internode,
+                    "another node has the identity of this one: its data directory is a copy"
+                );
+            }
+            return;
+        }
         self.cluster.note_met(peer.store, peer.internode);
         let skew_us = peer.wall_us.saturating_sub(self.clock.wall_us());
         self.skews.note(peer.host, skew_us);

@@ -32,8 +32,11 @@ use crate::store::{self, Opened};
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
 use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase};
 
-/// How long a stopping node may take to finish what it has begun.
-const DRAIN_MAX: Duration = Duration::from_secs(8);
+/// How long a stopping node waits for the requests that it has begun.
+const DRAIN_MAX: Duration = Duration::from_secs(6);
+
+/// How long its store may take then; together they stay below the ten seconds that supervisors give.
+const STORE_STOP_MAX: Duration = Duration::from_secs(3);
 
 /// How long a fetch of newer metadata may take.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
@@ -69,9 +72,11 @@ pub async fn run(
     tracing::info!("stopping");
     front.drain(DRAIN_MAX).await;
     tasks.shutdown().await;
-    parts.commits.handle().stop().await;
-    let committed = tokio::task::spawn_blocking(move || committing.join());
-    if tokio::time::timeout(DRAIN_MAX, committed).await.is_err() {
+    let stop_store = async {
+        parts.commits.handle().stop().await;
+        tokio::task::spawn_blocking(move || committing.join()).await
+    };
+    if tokio::time::timeout(STORE_STOP_MAX, stop_store).await.is_err() {
         tracing::warn!("the store did not stop in time");
     }
     Ok(())
@@ -271,6 +276,7 @@ impl Parts {
         Arc::new(PeerHandler {
             cluster: Arc::clone(&self.cluster),
             keeper: Arc::clone(&self.keeper),
+            pool: Arc::clone(&self.pool),
             proposals: Arc::clone(&self.proposals),
             coordinator: Arc::clone(&self.coordinator),
             replica: Arc::clone(&self.replica),
@@ -367,8 +373,8 @@ async fn follow(
 ) {
     while told.changed().await.is_ok() {
         let ahead = *told.borrow_and_update();
-        if let Some(Ahead { address, epoch }) = ahead {
-            keeper.catch_up(address, epoch, clock.now() + CATCH_UP_MAX).await;
+        if let Some(Ahead { address, version }) = ahead {
+            keeper.catch_up_with(address, version, clock.now() + CATCH_UP_MAX).await;
         }
     }
 }

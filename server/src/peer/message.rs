@@ -94,6 +94,11 @@ pub enum Request {
         /// Whether to read from the last row to the first.
         is_reverse: bool,
     },
+    /// Does this member answer you?
+    Probe {
+        /// Who is silent towards the asking node.
+        host: HostId,
+    },
 }
 
 /// What the other node answers.
@@ -125,6 +130,8 @@ pub enum Answer {
     Written,
     /// Nothing was done.
     Refused(Refusal),
+    /// The member that you asked about does not answer me either.
+    Silent,
 }
 
 /// Why a node did not do what it was asked. Nothing was done.

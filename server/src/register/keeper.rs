@@ -7,15 +7,16 @@
 //!
 //! Law: only a chosen value comes here, never one that is merely accepted.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ring::RingError;
-use ring::register::RegisterValue;
-use tokio::time::Instant;
+use ring::register::{RegisterValue, Version};
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -66,7 +67,11 @@ pub struct Keeper {
     commits: Commits,
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
+    /// One at a time asks the same peer: the others take what it brought.
+    fetching: Mutex<BTreeMap<SocketAddr, Turn>>,
 }
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl Keeper {
     /// A keeper; [`Keeper::load`] brings in what the disk has.
@@ -76,7 +81,7 @@ impl Keeper {
         pool: Arc<Pool>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { cluster, commits, pool, clock }
+        Self { cluster, commits, pool, clock, fetching: Mutex::default() }
     }
 
     /// Installs the value that the disk has, if it has one.
@@ -111,21 +116,46 @@ impl Keeper {
     ///
     /// Returns whether this node knows that epoch, or a newer one, now.
     pub async fn catch_up(&self, from: SocketAddr, epoch: u64, deadline: Instant) -> bool {
-        if self.cluster.epoch() >= epoch {
+        self.fetch(from, deadline, || self.cluster.epoch() >= epoch).await
+    }
+
+    /// Fetches the metadata of the node at `from`, which has told of `version`, if that is news:
+    /// also where a forced reform began a generation at a lower epoch than this node knows.
+    pub async fn catch_up_with(&self, from: SocketAddr, version: Version, deadline: Instant) {
+        self.fetch(from, deadline, || self.cluster.version() >= Some(version)).await;
+    }
+
+    async fn fetch(
+        &self,
+        from: SocketAddr,
+        deadline: Instant,
+        is_known: impl Fn() -> bool,
+    ) -> bool {
+        if is_known() {
+            return true;
+        }
+        let turn = self.turn(from);
+        let Ok(_turn) = timeout_at(deadline, turn.lock()).await else { return is_known() };
+        if is_known() {
             return true;
         }
         let deadline = deadline.min(self.clock.now() + FETCH_WAIT);
         let to = Target { address: from, host: None };
-        let request = Request::Metadata;
-        let known = self.cluster.epoch();
-        match self.pool.call(to, Class::Control, known, request, Body::new(), deadline).await {
+        let (epoch, request) = (self.cluster.epoch(), Request::Metadata);
+        match self.pool.call(to, Class::Control, epoch, request, Body::new(), deadline).await {
             Ok(reply) if reply.answer == Answer::Metadata && !reply.body.is_empty() => {
                 self.take(from, &reply.body).await;
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(%from, epoch, %error, "could not fetch metadata"),
+            Err(error) => tracing::debug!(%from, %error, "could not fetch metadata"),
         }
-        self.cluster.epoch() >= epoch
+        is_known()
+    }
+
+    fn turn(&self, from: SocketAddr) -> Turn {
+        let mut fetching = self.fetching.lock().expect("nothing panics while it holds this lock");
+        fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(fetching.entry(from).or_default())
     }
 
     async fn take(&self, from: SocketAddr, body: &Bytes) {

@@ -17,12 +17,12 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use ring::StoreId;
 use ring::register::{
-    Answer as RegisterAnswer, ChangeId, Pace, ProposeError, Proposer, Request as RegisterRequest,
-    SeedList, Step, Stores, Terms,
+    Answer as RegisterAnswer, ChangeId, Pace, ProposeError, Proposer, RegisterValue,
+    Request as RegisterRequest, SeedList, Step, Stores, Terms,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::acceptor::Vote;
 use super::keeper::Keeper;
@@ -30,7 +30,7 @@ use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
 use crate::commits::Commits;
 use crate::metadata::{Change, ChangeError, ClusterMetadata, Declined, Founding, Member};
-use crate::peer::{Answer, Body, Class, Pool, Request, Target};
+use crate::peer::{Answer, Body, CallError, Class, Pool, Reply, Request, Target};
 
 /// How many changes may wait on one node.
 const QUEUE_MAX: usize = 256;
@@ -75,6 +75,21 @@ pub enum ProposeFailure {
     Overloaded,
 }
 
+impl ProposeFailure {
+    /// The same, of a change that another node may have made, or may make yet.
+    fn after_another_try(self, may_have_applied: bool) -> Self {
+        match self {
+            Self::NoAgreement { why, may_have_applied: here } => {
+                Self::NoAgreement { why, may_have_applied: may_have_applied || here }
+            }
+            Self::Overloaded | Self::NotFormed if may_have_applied => {
+                Self::NoAgreement { why: self.to_string(), may_have_applied }
+            }
+            other => other,
+        }
+    }
+}
+
 impl From<ProposeError> for ProposeFailure {
     fn from(error: ProposeError) -> Self {
         let may_have_applied = error.may_have_applied();
@@ -87,6 +102,25 @@ impl From<ProposeError> for ProposeFailure {
 struct Named {
     id: ChangeId,
     change: Change,
+}
+
+/// What became of a change that another node was to propose.
+enum Forwarded {
+    /// This node knows what that one answered from.
+    Done(Result<Proposed, ProposeFailure>),
+    /// This node has to propose it itself.
+    Open {
+        /// Whether the other node may make the change yet.
+        may_have_applied: bool,
+    },
+}
+
+/// What a proposal waits for.
+enum Event {
+    Answered(Box<RegisterAnswer<ClusterMetadata>>),
+    /// Newer metadata reached this node in another way.
+    News,
+    Silence,
 }
 
 struct Waiting {
@@ -144,10 +178,13 @@ impl Proposals {
         deadline: Instant,
     ) -> Result<Proposed, ProposeFailure> {
         let named = Named { id: ChangeId(self.random.next_u128()), change };
-        if let Some(outcome) = self.forward(&named, deadline).await {
-            return outcome;
+        match self.forward(&named, deadline).await {
+            Forwarded::Done(outcome) => outcome,
+            Forwarded::Open { may_have_applied } => {
+                let outcome = self.propose_here(named, deadline).await;
+                outcome.map_err(|failure| failure.after_another_try(may_have_applied))
+            }
         }
-        self.propose_here(named, deadline).await
     }
 
     /// Proposes a change that another node forwarded; the answer is for [`Answer::Proposed`].
@@ -160,7 +197,16 @@ impl Proposals {
     /// Empties the queue until it is closed: one proposal at a time.
     pub async fn work(&self, mut queue: ProposalQueue) {
         while let Some(Waiting { named, deadline, answer }) = queue.0.recv().await {
-            let outcome = self.run(named, deadline).await;
+            if answer.is_closed() {
+                // Nobody waits for it any more, and nothing was sent.
+                continue;
+            }
+            let outcome = if self.clock.now() < deadline {
+                self.run(named, deadline).await
+            } else {
+                let why = "other changes were made first, until it was too late".to_owned();
+                Err(ProposeFailure::NoAgreement { why, may_have_applied: false })
+            };
             // Whoever asked may have gone.
             let _ = answer.send(outcome);
         }
@@ -187,6 +233,40 @@ impl Proposals {
         self.drive(proposer, steps, stores, make, deadline).await.map(|_| ())
     }
 
+    /// Begins a new generation by force, with `stores` as its acceptors, from the newest value that
+    /// this node or one of them knows. Only where a majority of the acceptors is lost for ever.
+    ///
+    /// The same call from the same generation is the same reform, on whatever node it is repeated.
+    ///
+    /// # Errors
+    /// [`ProposeFailure`].
+    pub async fn reform(
+        &self,
+        stores: &[StoreId],
+        deadline: Instant,
+    ) -> Result<Proposed, ProposeFailure> {
+        let known = self.cluster.snapshot().ok_or(ProposeFailure::NotFormed)?.value.clone();
+        let is_member = |store| known.members.iter().any(|member| member.store == store);
+        if let Some(store) = stores.iter().copied().find(|store| !is_member(*store)) {
+            return Err(ChangeError::NoMember { store }.into());
+        }
+        let stores = Stores::new(stores.iter().copied())
+            .map_err(|error| ChangeError::Acceptors { why: error.to_string() })?;
+        let id = reform_id(&known, &stores);
+        let (proposer, steps) = Proposer::reform(known, stores, id, self.terms());
+        let make = |current: Option<ClusterMetadata>, acceptors| {
+            let (Some(mut next), Some(acceptors)) = (current, acceptors) else {
+                return Err(Declined::Nothing);
+            };
+            next.epoch += 1;
+            next.acceptors = acceptors;
+            Ok(next)
+        };
+        let outcome = self.drive(proposer, steps, &BTreeMap::new(), make, deadline).await?;
+        self.settle(deadline).await;
+        Ok(outcome)
+    }
+
     async fn propose_here(
         &self,
         named: Named,
@@ -195,32 +275,32 @@ impl Proposals {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { named, deadline, answer };
         self.queue.try_send(waiting).map_err(|_| ProposeFailure::Overloaded)?;
-        answered.await.unwrap_or(Err(ProposeFailure::Overloaded))
+        let outcome = answered.await.unwrap_or(Err(ProposeFailure::Overloaded))?;
+        if matches!(outcome, Proposed::Chosen { .. }) {
+            self.settle(deadline).await;
+        }
+        Ok(outcome)
     }
 
-    /// Lets the lowest live acceptor propose; none where this node is it, or it is silent.
-    async fn forward(
-        &self,
-        named: &Named,
-        deadline: Instant,
-    ) -> Option<Result<Proposed, ProposeFailure>> {
-        let to = self.lowest_acceptor()?;
+    /// Lets the lowest live acceptor propose, unless this node is it.
+    async fn forward(&self, named: &Named, deadline: Instant) -> Forwarded {
+        let Some(to) = self.lowest_acceptor() else {
+            return Forwarded::Open { may_have_applied: false };
+        };
         let body = postcard::to_stdvec(named).expect("a change in memory can be written");
         let deadline = deadline.min(self.clock.now() + FORWARD_WAIT);
         let target = Target { address: to.internode, host: Some(to.host) };
         let body = Body::from_iter([Bytes::from(body)]);
         let epoch = self.cluster.epoch();
         let call = self.pool.call(target, Class::Control, epoch, Request::Propose, body, deadline);
-        let reply = call.await.ok().filter(|reply| reply.answer == Answer::Proposed)?;
-        let outcome: Result<Proposed, ProposeFailure> = postcard::from_bytes(&reply.body).ok()?;
-        match outcome {
-            Ok(Proposed::Chosen { epoch }) => {
-                let is_here = self.keeper.catch_up(to.internode, epoch, deadline).await;
-                is_here.then_some(outcome)
-            }
-            Err(ProposeFailure::NoAgreement { .. } | ProposeFailure::Overloaded) => None,
-            Ok(Proposed::Nothing) | Err(_) => Some(outcome),
-        }
+        let reply = match call.await {
+            Ok(reply) => reply,
+            Err(CallError::NotSent { .. }) => return Forwarded::Open { may_have_applied: false },
+            Err(CallError::Lost) => return Forwarded::Open { may_have_applied: true },
+        };
+        // The client of a change may ask this node next, whatever the answer is.
+        let is_here = self.keeper.catch_up(to.internode, reply.epoch, deadline).await;
+        judge(&reply, is_here)
     }
 
     fn lowest_acceptor(&self) -> Option<Member> {
@@ -269,6 +349,7 @@ impl Proposals {
         deadline: Instant,
     ) -> Result<Proposed, ProposeFailure> {
         let mut calls = FuturesUnordered::new();
+        let mut news = self.cluster.watch_epoch();
         let mut wake = (deadline, None);
         loop {
             let mut next = Vec::new();
@@ -287,8 +368,6 @@ impl Proposals {
                     Step::Chosen { value } => {
                         let epoch = value.epoch;
                         self.learn(value).await?;
-                        self.counter.fetch_max(proposer.counter(), Ordering::Relaxed);
-                        self.settle(deadline).await;
                         return Ok(Proposed::Chosen { epoch });
                     }
                     Step::Rejected { reject: Declined::Nothing } => return Ok(Proposed::Nothing),
@@ -296,23 +375,28 @@ impl Proposals {
                     Step::Failed { error } => return Err(error.into()),
                 }
             }
-            steps = if next.is_empty() {
-                match timeout_at(wake.0, next_answer(&mut calls)).await {
-                    Ok(answer) => proposer.on_answer(answer),
-                    Err(_) => match wake.1.take() {
-                        Some(ticket) if self.clock.now() < deadline => proposer.on_wake(ticket),
-                        _ => proposer.give_up(),
-                    },
-                }
-            } else {
-                next
+            self.counter.fetch_max(proposer.counter(), Ordering::Relaxed);
+            if !next.is_empty() {
+                steps = next;
+                continue;
+            }
+            steps = match next_event(&mut calls, &mut news, wake.0).await {
+                Event::Answered(answer) => proposer.on_answer(*answer),
+                Event::News => match self.cluster.snapshot() {
+                    Some(snapshot) => proposer.learn(snapshot.value.clone()),
+                    None => Vec::new(),
+                },
+                Event::Silence => match wake.1.take() {
+                    Some(ticket) if self.clock.now() < deadline => proposer.on_wake(ticket),
+                    _ => proposer.give_up(),
+                },
             };
         }
     }
 
-    /// Waits until every live member knows the new epoch: it fetches it before it answers a greeting
-    /// that names it. So whoever asked may go on at any node at once. Gossip reaches those whom the
-    /// greeting does not.
+    /// Waits until every live member knows the newest epoch: it fetches it before it answers a
+    /// greeting that names it. So whoever asked may go on at any node at once. Gossip reaches those
+    /// whom the greeting does not. The next change is made meanwhile.
     async fn settle(&self, deadline: Instant) {
         let Some(snapshot) = self.cluster.snapshot() else { return };
         let (alive, me) = (self.cluster.alive(), self.cluster.me());
@@ -347,22 +431,35 @@ impl Proposals {
         if to == self.commits.standing().store {
             return self.vote(request).await;
         }
-        let target = match address {
-            Some(address) => Target { address, host: None },
-            None => self.target_of(to)?,
-        };
-        let (epoch, body) = (self.cluster.epoch(), Body::from_iter([request]));
-        let call = self.pool.call(target, Class::Control, epoch, Request::Register, body, deadline);
-        let reply = call.await.ok().filter(|reply| reply.answer == Answer::Register)?;
-        postcard::from_bytes(&reply.body).ok()
+        for target in self.targets_of(to, address) {
+            let (epoch, body) = (self.cluster.epoch(), Body::from_iter([request.clone()]));
+            let class = Class::Control;
+            let call = self.pool.call(target, class, epoch, Request::Register, body, deadline);
+            match call.await {
+                Ok(reply) if reply.answer == Answer::Register => {
+                    return postcard::from_bytes(&reply.body).ok();
+                }
+                // Nobody is there: it may have moved.
+                Err(CallError::NotSent { .. }) => {}
+                Ok(_) | Err(CallError::Lost) => return None,
+            }
+        }
+        None
     }
 
-    fn target_of(&self, store: StoreId) -> Option<Target> {
-        let snapshot = self.cluster.snapshot()?;
-        match snapshot.value.members.iter().find(|member| member.store == store) {
-            Some(member) => Some(Target { address: member.internode, host: Some(member.host) }),
-            None => Some(Target { address: self.cluster.met_at(store)?, host: None }),
+    /// Where a store may be found, best first.
+    fn targets_of(&self, store: StoreId, address: Option<SocketAddr>) -> Vec<Target> {
+        if let Some(address) = address {
+            return vec![Target { address, host: None }];
         }
+        let snapshot = self.cluster.snapshot();
+        let members = snapshot.iter().flat_map(|snapshot| &snapshot.value.members);
+        if let Some(member) = members.into_iter().find(|member| member.store == store) {
+            let (host, addresses) = (Some(member.host), self.cluster.addresses_of(member));
+            return addresses.map(|address| Target { address, host }).collect();
+        }
+        let met = self.cluster.met_at(store).into_iter();
+        met.map(|address| Target { address, host: None }).collect()
     }
 
     /// This store's own vote.
@@ -379,6 +476,57 @@ impl Proposals {
                 None
             }
         }
+    }
+}
+
+/// What the other node's answer means, and whether this node knows the epoch it is from.
+fn judge(reply: &Reply, is_here: bool) -> Forwarded {
+    let outcome = match reply.answer {
+        Answer::Proposed => postcard::from_bytes::<Result<_, _>>(&reply.body).ok(),
+        _ => return Forwarded::Open { may_have_applied: false },
+    };
+    match outcome {
+        Some(Err(ProposeFailure::NoAgreement { may_have_applied, .. })) => {
+            Forwarded::Open { may_have_applied }
+        }
+        Some(Err(ProposeFailure::Overloaded | ProposeFailure::NotFormed)) => {
+            Forwarded::Open { may_have_applied: false }
+        }
+        Some(Ok(_)) | None if !is_here => Forwarded::Open { may_have_applied: true },
+        Some(outcome) => Forwarded::Done(outcome),
+        None => Forwarded::Open { may_have_applied: true },
+    }
+}
+
+/// One name for one reform: of this cluster, from this generation, to these stores.
+fn reform_id(known: &ClusterMetadata, stores: &Stores) -> ChangeId {
+    let generation = known.version().generation;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(known.cluster_id.as_bytes());
+    hasher.update(&generation.number.to_be_bytes());
+    hasher.update(&generation.reform.0.to_be_bytes());
+    for store in stores.as_slice() {
+        hasher.update(&store.0.to_be_bytes());
+    }
+    let mut half = [0; 16];
+    half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    ChangeId(u128::from_be_bytes(half))
+}
+
+/// The first of an answer, newer metadata, and `until`.
+async fn next_event<F>(
+    calls: &mut FuturesUnordered<F>,
+    news: &mut watch::Receiver<u64>,
+    until: Instant,
+) -> Event
+where
+    F: Future<Output = Option<RegisterAnswer<ClusterMetadata>>>,
+{
+    tokio::select! {
+        biased;
+        answer = next_answer(calls) => Event::Answered(Box::new(answer)),
+        Ok(()) = news.changed() => Event::News,
+        () = sleep_until(until) => Event::Silence,
     }
 }
 

@@ -1,12 +1,20 @@
-//! Heartbeats: who is alive, and who knows a newer epoch.
+//! Heartbeats: who is alive, and who knows newer metadata.
 //!
-//! `chitchat` spreads heartbeats and one key, the epoch, over the internode connections, and judges
-//! silence by phi accrual. Its verdict is only a suspicion: a node counts as down when a direct
-//! question went unanswered too, so that a late heartbeat on a busy machine takes nobody out.
-//! Runs on a thread of its own, so that work on rows does not delay heartbeats.
+//! `chitchat` spreads heartbeats and two keys, the version of a node's metadata and that of its
+//! schema, over the internode connections, and judges silence by phi accrual. Its verdict is only a
+//! suspicion:
 //!
-//! Source: Hayashibara et al., *The phi accrual failure detector* (2004); van Renesse et al.,
-//! *Efficient reconciliation and flow control for anti-entropy protocols* (2008).
+//! ```text
+//! silent --no answer to this node--> asked through two others --no answer--> down
+//! ```
+//!
+//! So a late heartbeat on a busy machine, or one broken link, takes nobody out; and a node that was
+//! stopped itself meanwhile asks again. Runs on a thread of its own, so that work on rows does not
+//! delay heartbeats.
+//!
+//! Source: Hayashibara et al., *The phi accrual failure detector* (2004); Das et al., *SWIM* (2002)
+//! for the questions through others; van Renesse et al., *Efficient reconciliation and flow control
+//! for anti-entropy protocols* (2008).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,17 +30,31 @@ use chitchat::{
 };
 use futures::future::join_all;
 use ring::HostId;
+use ring::register::{ChangeId, Generation, RegisterValue, Version};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Told};
 use crate::peer::{Answer, Body, Class, Pool, Request, Target};
 
-/// The key under which a node tells its epoch.
-const EPOCH_KEY: &str = "epoch";
+/// The key under which a node tells the version of its metadata.
+const VERSION_KEY: &str = "version";
+
+/// The key under which a node tells the version of its schema.
+const SCHEMA_KEY: &str = "schema";
 
 /// How long a node that fell silent has to answer a direct question.
 const PROBE_WAIT: Duration = Duration::from_millis(500);
+
+/// How long others have to say whether it answers them.
+const INDIRECT_WAIT: Duration = Duration::from_millis(700);
+
+/// How many others are asked.
+const HELPERS: usize = 2;
+
+/// Questions that took longer than this prove that this node itself was stopped.
+const PAUSE: Duration = Duration::from_millis(1_700);
 
 /// How many heartbeats may wait to be read.
 pub const INBOX_MAX: usize = 1_024;
@@ -59,13 +81,13 @@ pub struct GossipOptions {
     pub phi: f64,
 }
 
-/// A peer that told a higher epoch than this node knows.
+/// A peer that told of newer metadata than this node knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ahead {
-    /// Where to ask for it.
+    /// Where to ask for them.
     pub address: SocketAddr,
-    /// The epoch that it told.
-    pub epoch: u64,
+    /// Their version.
+    pub version: Version,
 }
 
 /// Gossips until the task is dropped.
@@ -86,22 +108,26 @@ pub async fn run(
     let mut epoch = cluster.watch_epoch();
     let mut watcher = Watcher { pool, clock, cluster, silent: BTreeMap::new(), ahead };
     let mut probe = tokio::time::interval(PROBE_WAIT);
-    let known = *epoch.borrow_and_update();
-    tell_epoch(&handle, known).await;
+    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    epoch.mark_changed();
     loop {
         tokio::select! {
             biased;
             changed = epoch.changed() => {
                 changed?;
-                let known = *epoch.borrow_and_update();
-                tell_epoch(&handle, known).await;
+                tell(&handle, &watcher.cluster).await;
             }
             changed = live.changed() => {
                 changed?;
                 let nodes = live.borrow_and_update().clone();
                 watcher.hear(&nodes);
             }
-            _ = probe.tick() => watcher.probe_silent().await,
+            _ = probe.tick() => {
+                // What they told may not have been fetched yet.
+                let nodes = live.borrow().clone();
+                watcher.hear(&nodes);
+                watcher.probe_silent().await;
+            }
         }
     }
 }
@@ -126,8 +152,32 @@ fn chitchat_config(options: &GossipOptions) -> ChitchatConfig {
     }
 }
 
-async fn tell_epoch(handle: &ChitchatHandle, epoch: u64) {
-    handle.with_chitchat(|chitchat| chitchat.self_node_state().set(EPOCH_KEY, epoch)).await;
+/// Tells others of the metadata that this node serves from.
+async fn tell(handle: &ChitchatHandle, cluster: &Cluster) {
+    let Some(snapshot) = cluster.snapshot() else { return };
+    let told = Told { version: snapshot.value.version(), schema_version: snapshot.schema_version };
+    handle
+        .with_chitchat(|chitchat| {
+            for (key, value) in write_told(&told) {
+                chitchat.self_node_state().set(key, value);
+            }
+        })
+        .await;
+}
+
+fn write_told(told: &Told) -> [(&'static str, String); 2] {
+    let Version { generation: Generation { number, reform }, epoch } = told.version;
+    let version = format!("{number}.{reform}.{epoch}");
+    [(VERSION_KEY, version), (SCHEMA_KEY, told.schema_version.to_string())]
+}
+
+fn read_told<'a>(value_of: impl Fn(&str) -> Option<&'a str>) -> Option<Told> {
+    let mut parts = value_of(VERSION_KEY)?.splitn(3, '.');
+    let number = parts.next()?.parse().ok()?;
+    let reform = ChangeId(u128::from_str_radix(parts.next()?, 16).ok()?);
+    let epoch = parts.next()?.parse().ok()?;
+    let version = Version { generation: Generation { number, reform }, epoch };
+    Some(Told { version, schema_version: value_of(SCHEMA_KEY)?.parse().ok()? })
 }
 
 /// Turns what chitchat says into who is alive.
@@ -143,11 +193,17 @@ struct Watcher {
 impl Watcher {
     fn hear(&mut self, nodes: &BTreeMap<ChitchatId, NodeState>) {
         let mut heard = BTreeSet::new();
+        let mut news = BTreeMap::new();
+        // Of two starts of one node the later one comes last.
         for (node, state) in nodes {
             let Ok(host) = node.node_id.parse::<HostId>() else { continue };
             heard.insert(host);
-            self.note_epoch(node.gossip_advertise_addr, state);
+            if let Some(told) = read_told(|key| state.get(key)) {
+                news.insert(host, told);
+                self.note_version(node.gossip_advertise_addr, told.version);
+            }
         }
+        self.cluster.note_told(&news);
         self.silent.retain(|host, _| !heard.contains(host));
         for host in self.cluster.alive().iter() {
             if !heard.contains(host)
@@ -160,12 +216,9 @@ impl Watcher {
         self.cluster.set_alive(heard);
     }
 
-    fn note_epoch(&self, address: SocketAddr, state: &NodeState) {
-        let told = state.get(EPOCH_KEY).and_then(|epoch| epoch.parse().ok());
-        if let Some(epoch) = told
-            && epoch > self.cluster.epoch()
-        {
-            self.ahead.send_replace(Some(Ahead { address, epoch }));
+    fn note_version(&self, address: SocketAddr, version: Version) {
+        if Some(version) > self.cluster.version() {
+            self.ahead.send_replace(Some(Ahead { address, version }));
         }
     }
 
@@ -177,26 +230,51 @@ impl Watcher {
     }
 
     async fn probe_silent(&mut self) {
-        let probes = self.silent.iter().map(|(host, address)| {
-            let (host, address, pool) = (*host, *address, Arc::clone(&self.pool));
-            let deadline = self.clock.now() + PROBE_WAIT;
-            async move {
-                let target = Target { address, host: Some(host) };
-                let asked =
-                    pool.call(target, Class::Control, 0, Request::Ping, Body::new(), deadline);
-                let answered = asked.await.is_ok_and(|reply| reply.answer == Answer::Pong);
-                (host, answered)
-            }
-        });
+        let started = self.clock.now();
+        let probes = self.silent.iter().map(|(host, address)| self.probe(*host, *address));
+        let verdicts = join_all(probes).await;
+        if self.clock.now().saturating_duration_since(started) > PAUSE {
+            tracing::info!("this node was stopped itself: it asks silent nodes again");
+            return;
+        }
         let mut alive = BTreeSet::clone(&self.cluster.alive());
-        for (host, answered) in join_all(probes).await {
-            if !answered {
-                tracing::info!(%host, "node is down: silent, and no answer to a direct question");
-                self.silent.remove(&host);
-                alive.remove(&host);
-            }
+        for (host, _) in verdicts.iter().filter(|(_, answers)| !answers) {
+            tracing::info!(%host, "node is down: silent, and it answers nobody who was asked");
+            self.silent.remove(host);
+            alive.remove(host);
         }
         self.cluster.set_alive(alive);
+    }
+
+    /// Whether a silent node answers this one, or another one that asks it.
+    async fn probe(&self, host: HostId, address: SocketAddr) -> (HostId, bool) {
+        let target = Target { address, host: Some(host) };
+        if self.is_pong(target, Request::Ping, PROBE_WAIT).await {
+            return (host, true);
+        }
+        let helpers = self.helpers(host);
+        let asked = helpers.into_iter().map(|helper| async move {
+            self.is_pong(helper, Request::Probe { host }, INDIRECT_WAIT).await
+        });
+        (host, join_all(asked).await.contains(&true))
+    }
+
+    async fn is_pong(&self, target: Target, request: Request, wait: Duration) -> bool {
+        let deadline = self.clock.now() + wait;
+        // On the connection of the heartbeats, which this thread serves.
+        let asked = self.pool.call(target, Class::Gossip, 0, request, Body::new(), deadline);
+        asked.await.is_ok_and(|reply| reply.answer == Answer::Pong)
+    }
+
+    /// Other nodes that are alive and not silent.
+    fn helpers(&self, host: HostId) -> Vec<Target> {
+        let alive = self.cluster.alive();
+        let able = alive.iter().filter(|other| !self.silent.contains_key(other));
+        let able = able.filter(|other| **other != host);
+        let able = able.filter_map(|other| {
+            Some(Target { address: self.address_of(*other)?, host: Some(*other) })
+        });
+        able.take(HELPERS).collect()
     }
 }
 
@@ -246,5 +324,28 @@ impl Socket for InternodeSocket {
                 None => std::future::pending().await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_tells_comes_back() {
+        let generation = Generation { number: 3, reform: ChangeId(0xab) };
+        let version = Version { generation, epoch: 42 };
+        let told = Told { version, schema_version: uuid::Uuid::from_u128(7) };
+        let written = write_told(&told).map(|(_, value)| value);
+        let [version, schema] = [written[0].as_str(), written[1].as_str()];
+        let read = |version, schema| {
+            read_told(|key| Some(if key == VERSION_KEY { version } else { schema }))
+        };
+        assert_eq!(read(version, schema), Some(told));
+        for broken in ["", "3", "3.ab", "3.ab.", "3.xy.42", "-3.ab.42", "3.ab.42.1"] {
+            assert_eq!(read(broken, schema), None, "{broken}");
+        }
+        assert_eq!(read(version, "no uuid"), None);
+        assert_eq!(read_told(|_| None), None);
     }
 }

@@ -3,8 +3,9 @@
 //! ```text
 //! look around   dial every seed; whoever knows an epoch tells it
 //! form          no seed knows one, all have answered, and this node is a seed: propose the first value
-//! confirm       ask a peer which epochs it saw of this store, before the first dot is minted
+//! confirm       ask all peers which epochs they saw of this store, before the first dot is minted
 //! register      propose this node's store and addresses where the metadata say otherwise
+//! listen        after a start: hear of every member and of no newer metadata, but not for long
 //! ```
 //!
 //! Law: a cluster is formed only when every configured seed has answered that it holds none; a late
@@ -18,14 +19,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::join_all;
 use ring::StoreId;
-use ring::register::SeedList;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::clock::{Clock, Random};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Told};
 use crate::commits::{Commits, Standing};
 use crate::metadata::{Change, Founding, Member, Secret, Secrets, Snapshot};
-use crate::peer::{Answer, Body, Class, Hello, Pool, Request, Target};
+use crate::peer::{Answer, Body, Class, Pool, Reply, Request, Target};
 use crate::register::{Keeper, Proposals};
 
 /// How long a seed has to answer.
@@ -37,7 +37,7 @@ const PROPOSE_WAIT: Duration = Duration::from_secs(10);
 /// The pause between two rounds before this node is a member.
 const EAGER_PAUSE: Duration = Duration::from_millis(100);
 
-/// The pause between two rounds of a member.
+/// The pause between two rounds of a member, and of a node whom something stands in the way.
 const CALM_PAUSE: Duration = Duration::from_secs(1);
 
 /// How much later than the seed before it each further seed proposes the first value.
@@ -55,18 +55,34 @@ pub enum Phase {
         silent: Vec<String>,
     },
     /// All seeds have answered, and the first value is being agreed on.
-    Forming,
-    /// The metadata do not name this node yet.
-    Registering,
+    Forming {
+        /// Why it was not, as far as this node knows.
+        obstacle: Option<String>,
+    },
+    /// The metadata do not name this node as it is yet.
+    Registering {
+        /// Why not, as far as this node knows.
+        obstacle: Option<String>,
+    },
     /// No peer has said yet which epochs of this store it saw.
     Confirming,
-    /// Registered; other members have not been heard of since the start.
+    /// Registered; other members have not been heard of since the start, or told of newer metadata.
     Listening {
-        /// Who is silent so far.
+        /// How many of them.
         silent: usize,
     },
     /// Registered and confirmed.
     Member,
+}
+
+impl Phase {
+    /// What an operator has to see to before the node comes any further.
+    fn obstacle(&self) -> Option<&str> {
+        match self {
+            Self::Forming { obstacle } | Self::Registering { obstacle } => obstacle.as_deref(),
+            Self::Seeds { .. } | Self::Confirming | Self::Listening { .. } | Self::Member => None,
+        }
+    }
 }
 
 /// What a node needs to become a member.
@@ -121,13 +137,14 @@ pub struct MemberAddress {
 }
 
 /// The seeds that answered, in the order of the list.
-type Found = Vec<(String, Option<Arc<Hello>>)>;
+type Found = Vec<(String, Option<Reply>)>;
 
 impl Membership {
     /// Works until the task is dropped.
     pub async fn run(&self) {
         let started = self.clock.now();
         let mut all_answered_at = None;
+        let mut has_looked = false;
         let mut told = None;
         loop {
             let mut phase = self.advance(&mut all_answered_at).await;
@@ -135,34 +152,45 @@ impl Membership {
             if let (Phase::Member, true, silent @ 1..) = (&phase, is_new, self.silent_members()) {
                 phase = Phase::Listening { silent };
             }
-            let is_member = phase == Phase::Member;
-            if **self.phase.load() != phase {
-                tracing::info!(?phase, "membership");
-                self.phase.store(Arc::new(phase));
+            let is_calm = phase == Phase::Member || phase.obstacle().is_some();
+            self.enter(phase);
+            if is_calm && !has_looked {
+                // Whoever began with metadata has not found out yet whether it is a seed.
+                self.look_around().await;
+                has_looked = true;
             }
             self.tell(&mut told);
-            let pause = if is_member { CALM_PAUSE } else { EAGER_PAUSE };
+            let pause = if is_calm { CALM_PAUSE } else { EAGER_PAUSE };
             tokio::time::sleep(pause / 2 + self.random.up_to(pause)).await;
         }
+    }
+
+    fn enter(&self, phase: Phase) {
+        if **self.phase.load() == phase {
+            return;
+        }
+        if let Some(obstacle) = phase.obstacle() {
+            tracing::warn!("no member of the cluster yet: {obstacle}");
+        } else {
+            tracing::info!(?phase, "membership");
+        }
+        self.phase.store(Arc::new(phase));
     }
 
     async fn advance(&self, all_answered_at: &mut Option<Instant>) -> Phase {
         if self.cluster.snapshot().is_none() {
             let found = self.look_around().await;
             if self.cluster.snapshot().is_none() {
-                return self.form(found, all_answered_at).await;
+                return self.form(&found, all_answered_at).await;
             }
         }
-        if !self.confirm().await {
-            return Phase::Confirming;
-        }
-        if self.register().await { Phase::Member } else { Phase::Registering }
+        if self.confirm().await { self.register().await } else { Phase::Confirming }
     }
 
     /// Logs what an operator should know of this member, when it is another thing than last time.
     fn tell(&self, told: &mut Option<String>) {
         let Some(snapshot) = self.cluster.snapshot() else { return };
-        let remark = remark(&snapshot, &self.commits.standing(), self.proposals.seeds());
+        let remark = remark(&snapshot, &self.commits.standing(), self.cluster.is_seed());
         if remark != *told {
             if let Some(remark) = &remark {
                 tracing::info!("{remark}");
@@ -171,67 +199,75 @@ impl Membership {
         }
     }
 
-    /// How many members other than this node have not been heard of.
+    /// How many other members have not been heard of, or told of newer metadata.
     fn silent_members(&self) -> usize {
         let Some(snapshot) = self.cluster.snapshot() else { return 0 };
-        let alive = self.cluster.alive();
-        snapshot.value.members.iter().filter(|member| !alive.contains(&member.host)).count()
+        let (alive, told) = (self.cluster.alive(), self.cluster.told());
+        let (known, me) = (self.cluster.version(), self.cluster.me());
+        let is_silent = |member: &&Member| {
+            let is_ahead = |told: &Told| Some(told.version) > known;
+            member.host != me
+                && (!alive.contains(&member.host) || told.get(&member.host).is_some_and(is_ahead))
+        };
+        snapshot.value.members.iter().filter(is_silent).count()
     }
 
     /// Dials every seed, and learns what those that know an epoch tell.
     async fn look_around(&self) -> Found {
         let dials = self.proposals.seeds().as_slice().iter().map(|seed| self.dial(seed));
         let found: Found = join_all(dials).await;
-        let knowing = found.iter().filter_map(|(_, hello)| hello.as_ref()).max_by_key(|h| h.epoch);
-        if let Some(hello) = knowing.filter(|hello| hello.epoch > 0) {
+        let replies = found.iter().filter_map(|(_, reply)| reply.as_ref());
+        if let Some(newest) = replies.max_by_key(|reply| reply.epoch) {
             let deadline = self.clock.now() + SEED_WAIT;
-            self.keeper.catch_up(hello.internode, hello.epoch, deadline).await;
+            self.keeper.catch_up(newest.from.internode, newest.epoch, deadline).await;
         }
         found
     }
 
-    async fn dial(&self, seed: &str) -> (String, Option<Arc<Hello>>) {
+    async fn dial(&self, seed: &str) -> (String, Option<Reply>) {
         let Some(address) = resolve(seed).await else { return (seed.to_owned(), None) };
-        let deadline = self.clock.now() + SEED_WAIT;
-        let target = Target { address, host: None };
-        let epoch = self.cluster.epoch();
-        let call =
-            self.pool.call(target, Class::Control, epoch, Request::Ping, Body::new(), deadline);
-        (seed.to_owned(), call.await.ok().map(|reply| reply.from))
+        let reply = self.ask(Target { address, host: None }, Request::Ping).await;
+        if reply.as_ref().is_some_and(|reply| reply.from.host == self.cluster.me()) {
+            self.cluster.note_is_seed();
+        }
+        (seed.to_owned(), reply)
+    }
+
+    async fn ask(&self, target: Target, request: Request) -> Option<Reply> {
+        let (epoch, deadline) = (self.cluster.epoch(), self.clock.now() + SEED_WAIT);
+        let call = self.pool.call(target, Class::Control, epoch, request, Body::new(), deadline);
+        call.await.ok()
     }
 
     /// Proposes the first value when all seeds have answered and it is this seed's turn.
-    async fn form(&self, found: Found, all_answered_at: &mut Option<Instant>) -> Phase {
-        let silent: Vec<String> = found
-            .iter()
-            .filter(|(_, hello)| hello.is_none())
-            .map(|(seed, _)| seed.clone())
-            .collect();
+    async fn form(&self, found: &Found, all_answered_at: &mut Option<Instant>) -> Phase {
+        let silent = found.iter().filter(|(_, reply)| reply.is_none());
+        let silent: Vec<String> = silent.map(|(seed, _)| seed.clone()).collect();
         if !silent.is_empty() {
+            *all_answered_at = None;
             return Phase::Seeds { silent };
         }
-        let stores: BTreeMap<StoreId, SocketAddr> = found
-            .iter()
-            .filter_map(|(_, hello)| hello.as_ref())
-            .map(|hello| (hello.store, hello.internode))
-            .collect();
+        let seeds = found.iter().filter_map(|(_, reply)| Some(&reply.as_ref()?.from));
+        let stores: BTreeMap<StoreId, SocketAddr> =
+            seeds.map(|seed| (seed.store, seed.internode)).collect();
+        if stores.len() != found.len() {
+            let obstacle = "two addresses of seeds lead to one node".to_owned();
+            return Phase::Forming { obstacle: Some(obstacle) };
+        }
         let mine = self.commits.standing().store;
         let Some(turn) = stores.keys().position(|store| *store == mine) else {
-            return Phase::Forming;
+            return Phase::Forming { obstacle: None };
         };
         let turn = TURN * u32::try_from(turn).expect("there are at most five seeds");
         let since = *all_answered_at.get_or_insert_with(|| self.clock.now());
         if self.clock.now().saturating_duration_since(since) < turn {
-            return Phase::Forming;
+            return Phase::Forming { obstacle: None };
         }
         let founding = self.founding();
         let deadline = self.clock.now() + PROPOSE_WAIT;
         match self.proposals.form(&stores, &founding, deadline).await {
-            Ok(()) => Phase::Registering,
-            Err(error) => {
-                tracing::warn!(%error, "could not form the cluster yet");
-                Phase::Forming
-            }
+            Ok(()) => Phase::Registering { obstacle: None },
+            Err(error) => Phase::Forming { obstacle: Some(error.to_string()) },
         }
     }
 
@@ -258,7 +294,8 @@ impl Membership {
         Member { host: self.cluster.me(), store, internode, cql, datacenter, rack }
     }
 
-    /// Makes sure that no peer has seen an epoch of this store that it has not dealt out.
+    /// Makes sure that no peer has seen an epoch of this store that it has not dealt out. One that
+    /// answers is enough; all are asked, for another may have seen more.
     async fn confirm(&self) -> bool {
         let standing = self.commits.standing();
         if standing.is_confirmed {
@@ -266,23 +303,17 @@ impl Membership {
         }
         let Some(snapshot) = self.cluster.snapshot() else { return false };
         let me = self.cluster.me();
-        let peers: Vec<_> =
-            snapshot.value.members.iter().filter(|member| member.host != me).collect();
-        let mut seen = if peers.is_empty() { Some(None) } else { None };
-        for peer in peers {
-            let target = Target { address: peer.internode, host: Some(peer.host) };
-            let request = Request::HighestEpoch { store: standing.store };
-            let (epoch, deadline) = (snapshot.epoch(), self.clock.now() + SEED_WAIT);
-            let call =
-                self.pool.call(target, Class::Control, epoch, request, Body::new(), deadline);
-            if let Ok(reply) = call.await
-                && let Answer::HighestEpoch { epoch } = reply.answer
-            {
-                seen = Some((epoch > 0).then_some(epoch));
-                break;
-            }
+        let members = snapshot.value.members.iter();
+        let asked: Vec<_> = members
+            .filter(|member| member.host != me)
+            .map(|peer| self.highest_epoch(peer, standing.store))
+            .collect();
+        let is_alone = asked.is_empty();
+        let answers: Vec<u64> = join_all(asked).await.into_iter().flatten().collect();
+        if answers.is_empty() && !is_alone {
+            return false;
         }
-        let Some(seen) = seen else { return false };
+        let seen = answers.into_iter().max().filter(|epoch| *epoch > 0);
         let fresh = StoreId(self.random.next_u128());
         match self.commits.handle().confirm(standing.store, seen, fresh).await {
             Ok(standing) => standing.is_confirmed,
@@ -293,27 +324,71 @@ impl Membership {
         }
     }
 
+    async fn highest_epoch(&self, peer: &Member, store: StoreId) -> Option<u64> {
+        for address in self.cluster.addresses_of(peer) {
+            let target = Target { address, host: Some(peer.host) };
+            let reply = self.ask(target, Request::HighestEpoch { store }).await;
+            if let Some(Answer::HighestEpoch { epoch }) = reply.map(|reply| reply.answer) {
+                return Some(epoch);
+            }
+        }
+        None
+    }
+
     /// Makes sure that the metadata name this node as it is now.
-    async fn register(&self) -> bool {
+    async fn register(&self) -> Phase {
         let member = self.member();
-        let Some(snapshot) = self.cluster.snapshot() else { return false };
-        if snapshot.member(member.host) == Some(&member) {
-            return true;
+        let Some(snapshot) = self.cluster.snapshot() else {
+            return Phase::Registering { obstacle: None };
+        };
+        if let Some(known) = snapshot.member(member.host) {
+            if *known == member {
+                return Phase::Member;
+            }
+            let moved = moved_under_data(&snapshot, known, &member);
+            let obstacle = moved.or(self.twin(known).await);
+            if obstacle.is_some() {
+                return Phase::Registering { obstacle };
+            }
         }
         let deadline = self.clock.now() + PROPOSE_WAIT;
         match self.proposals.propose(Change::Join(member), deadline).await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(%error, "could not register this node yet");
-                false
-            }
+            Ok(_) => Phase::Member,
+            Err(error) => Phase::Registering { obstacle: Some(error.to_string()) },
         }
+    }
+
+    /// Another node that runs with this one's identity, at the address where it registered.
+    async fn twin(&self, known: &Member) -> Option<String> {
+        let (me, here) = (self.cluster.me(), self.address.internode);
+        if known.internode == here {
+            return None;
+        }
+        let target = Target { address: known.internode, host: Some(me) };
+        let reply = self.ask(target, Request::Ping).await?;
+        (reply.from.internode != here).then(|| {
+            let address = known.internode;
+            format!(
+                "the node at {address} has the identity of this one: one data directory is a copy"
+            )
+        })
     }
 }
 
+/// Racks and data centers say who holds which row: while there are rows they stay as they are.
+fn moved_under_data(snapshot: &Snapshot, known: &Member, member: &Member) -> Option<String> {
+    let place = |member: &Member| format!("{} / {}", member.datacenter, member.rack);
+    let (was, is) = (place(known), place(member));
+    (was != is && !snapshot.keyspaces.is_empty()).then(|| {
+        format!(
+            "this node is registered in {was} and configured as {is}: its rows would have to move"
+        )
+    })
+}
+
 /// What an operator should know of a member that serves; none where all is as it should be.
-pub fn remark(snapshot: &Snapshot, standing: &Standing, seeds: &SeedList) -> Option<String> {
-    let me = snapshot.member(standing.host)?;
+pub fn remark(snapshot: &Snapshot, standing: &Standing, is_seed: bool) -> Option<String> {
+    snapshot.member(standing.host)?;
     let mut remarks = Vec::new();
     if !snapshot.value.owns_partitions(standing.host) {
         remarks.push(
@@ -321,8 +396,6 @@ pub fn remark(snapshot: &Snapshot, standing: &Standing, seeds: &SeedList) -> Opt
                 .to_owned(),
         );
     }
-    let address = me.internode.to_string();
-    let is_seed = seeds.as_slice().contains(&address);
     let store = standing.store;
     if is_seed && !snapshot.value.acceptors.now().contains(store) {
         remarks.push(format!(
@@ -337,10 +410,14 @@ async fn resolve(seed: &str) -> Option<SocketAddr> {
     if let Ok(address) = seed.parse() {
         return Some(address);
     }
-    match tokio::net::lookup_host(seed).await {
-        Ok(mut addresses) => addresses.next(),
-        Err(error) => {
+    match timeout(SEED_WAIT, tokio::net::lookup_host(seed)).await {
+        Ok(Ok(mut addresses)) => addresses.next(),
+        Ok(Err(error)) => {
             tracing::debug!(seed, %error, "could not resolve a seed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(seed, "resolving a seed takes too long");
             None
         }
     }
