@@ -78,6 +78,7 @@ mod tests {
             "starling status --host 127.0.0.2:7080 --json",
             "starling ring --json",
             "starling seed replace --host ::1 old new",
+            "starling seed reform --force one two three",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -92,6 +93,8 @@ mod tests {
             "starling serve --set cql.port",
             "starling serve --listen localhost",
             "starling seed replace old",
+            "starling seed reform one two three",
+            "starling seed reform --force",
             "starling status --host a:b",
         ] {
             assert_eq!(parse(line).err().map(|error| error.exit_code()), Some(2), "{line}");

@@ -68,10 +68,13 @@ fn run(args: &ServeArgs, version: &'static str) -> Result<()> {
     let config = Config::load(&args.layers(std::env::vars_os())?)?;
     args.log_to_stderr()?;
     let runtime = Runtime::new().context("cannot start the threads of the node")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = Stop::new().context("cannot listen for signals")?;
         server::node::run(config, version, stop.asked()).await
-    })
+    });
+    // The name of a seed may be looked up for as long as it likes: nobody waits for it.
+    runtime.shutdown_background();
+    outcome
 }
 
 impl ServeArgs {

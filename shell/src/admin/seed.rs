@@ -18,6 +18,9 @@ pub struct SeedArgs {
 enum SeedCommand {
     /// Let a seed that lost its data take part again, in the place of its former self.
     Replace(ReplaceArgs),
+    /// Let other seeds agree from now on, after a majority of them is lost for ever. What only
+    /// the lost ones knew is given up.
+    Reform(ReformArgs),
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -30,6 +33,18 @@ struct ReplaceArgs {
     new: String,
 }
 
+#[derive(Debug, Clone, clap::Args)]
+struct ReformArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// The majority is lost for ever: no node of it will come back.
+    #[arg(long, required = true)]
+    force: bool,
+    /// The store ids that agree from now on: 1, 3 or 5 of members that are up.
+    #[arg(required = true, value_name = "STORE")]
+    stores: Vec<String>,
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Replacement<'a> {
@@ -37,11 +52,30 @@ struct Replacement<'a> {
     new: &'a str,
 }
 
+/// What is asked for by force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Reform<'a> {
+    stores: &'a [String],
+}
+
 /// Runs `starling seed`.
 pub fn seed(args: &SeedArgs) -> Exit {
-    let SeedCommand::Replace(args) = &args.command;
+    match &args.command {
+        SeedCommand::Replace(args) => replace(args),
+        SeedCommand::Reform(args) => reform(args),
+    }
+}
+
+fn replace(args: &ReplaceArgs) -> Exit {
     let ReplaceArgs { admin, old, new } = args;
     let answer = Answer::post(admin, "/api/seed/replace", &Replacement { old, new });
     let done = |_: Value| format!("seed {old} is replaced by {new}\n");
+    ended(answer.and_then(|answer| answer.text(admin, done)))
+}
+
+fn reform(args: &ReformArgs) -> Exit {
+    let ReformArgs { admin, force: _, stores } = args;
+    let answer = Answer::post(admin, "/api/seed/reform", &Reform { stores });
+    let done = |_: Value| format!("from now on these agree: {}\n", stores.join(", "));
     ended(answer.and_then(|answer| answer.text(admin, done)))
 }
