@@ -58,7 +58,8 @@ fn a_node_that_was_used_is_ready_again_as_soon() -> Result<()> {
 fn idle_clients_do_not_keep_a_node_from_stopping() -> Result<()> {
     let mut cluster = Cluster::builder("stop").nodes(1).seeds(0).start()?;
     let address = cluster.node(0).address();
-    let mut served: Vec<Client> = (0..10).map(|_| Client::connect(address)).collect::<Result<_>>()?;
+    let mut served: Vec<Client> =
+        (0..10).map(|_| Client::connect(address)).collect::<Result<_>>()?;
     for client in &mut served {
         client.run("SELECT key FROM system.local")?;
     }
