@@ -88,7 +88,20 @@ fn read(mut frame: Bytes) -> Result<Frame, CodecError> {
     if rest.is_empty() { Ok(Frame { head, body: frame }) } else { Err(CodecError::Malformed) }
 }
 
-/// Appends a frame to `out`.
+/// More than any head needs.
+const HEAD_BYTES_MAX: usize = 1 << 10;
+
+/// How many bytes a body has.
+pub(super) fn body_len(body: &Body) -> usize {
+    body.iter().map(Bytes::len).sum()
+}
+
+/// Whether a frame with this body is certain to be within `bytes_max`.
+pub(super) fn fits(body: &Body, bytes_max: usize) -> bool {
+    body_len(body).saturating_add(HEAD_BYTES_MAX) <= bytes_max
+}
+
+/// Appends a frame to `out`; whoever calls has seen that the body [`fits`].
 pub(super) fn write(head: &Head, body: &Body, out: &mut BytesMut) {
     let start = out.len();
     out.put_bytes(0, LENGTH + CHECKSUM + HEAD_LENGTH);

@@ -1,8 +1,9 @@
 //! One connection to one peer for one class of messages, and the queue before it.
 //!
 //! The link dials when there is something to send and dials again after a break. Requests are
-//! written many at a time; answers find their callers by number. Law: every call ends: with its
-//! answer, at its deadline (the caller's), when the connection breaks, or at once when there is
+//! written many at a time; answers find their callers by number. A peer that is silent on the level
+//! of TCP loses its connection, so that a network that heals is noticed. Law: every call ends: with
+//! its answer, at its deadline (the caller's), when the connection breaks, or at once when there is
 //! none to be had.
 
 use std::collections::BTreeMap;
@@ -14,10 +15,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use ring::HostId;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::codec::FramedRead;
 
@@ -28,8 +30,15 @@ use super::pool::{Introduce, PoolOptions, check_welcome};
 /// How many requests one write to the socket takes at most.
 const WRITE_BATCH_MAX: usize = 256;
 
-/// A write buffer that grew beyond this is given back.
-const BUFFER_KEPT_BYTES_MAX: usize = 1 << 20;
+/// A write to the socket begins when so much is encoded, and a larger buffer is not kept.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+
+/// How many bytes of bodies may wait before one connection; twice the longest frame by default.
+const QUEUE_BYTES_MAX: usize = 128 << 20;
+
+/// A connection breaks when the peer's host takes nothing for so long. Without this bound one that
+/// was cut off stays until TCP gives up, a quarter of an hour, and a healed network is found late.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// How long a failed dial answers for those who come after it.
 const REDIAL_AFTER: Duration = Duration::from_millis(100);
@@ -72,6 +81,8 @@ struct Outgoing {
     request: Request,
     body: Body,
     answer: Option<Waiting>,
+    /// Its part of [`QUEUE_BYTES_MAX`].
+    _room: OwnedSemaphorePermit,
 }
 
 impl Outgoing {
@@ -93,14 +104,17 @@ impl Pending {
     }
 }
 
-/// Takes a call out of the pending ones when its caller goes.
+/// A caller that waits. It takes itself out of the pending ones when it goes.
 struct Call {
     id: u64,
     pending: Arc<Pending>,
+    answered: oneshot::Receiver<Result<Reply, CallError>>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
+        // Closed first: a request that is still in the queue is not entered any more then.
+        self.answered.close();
         self.pending.with(|pending| pending.remove(&self.id));
     }
 }
@@ -108,6 +122,8 @@ impl Drop for Call {
 /// The near end of a connection.
 pub(super) struct Link {
     queue: mpsc::Sender<Outgoing>,
+    /// One permit a byte.
+    room: Arc<Semaphore>,
     pending: Arc<Pending>,
     next_id: AtomicU64,
 }
@@ -123,7 +139,8 @@ impl Link {
         let (queue, waiting) = mpsc::channel(options.queue_max);
         let pending = Arc::new(Pending::default());
         let dialler = Dialler { address, class, local, options, pending: Arc::clone(&pending) };
-        (Self { queue, pending, next_id: AtomicU64::new(1) }, dialler.run(waiting))
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        (Self { queue, room, pending, next_id: AtomicU64::new(1) }, dialler.run(waiting))
     }
 
     /// Puts a request into the queue at once; the future waits for its answer until `deadline`.
@@ -138,16 +155,22 @@ impl Link {
     ) -> impl Future<Output = Result<Reply, CallError>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = Call { id, pending: Arc::clone(&self.pending) };
-        let answer = Some(answer);
-        let outgoing = Outgoing { id, expected, epoch, deadline, request, body, answer };
-        let is_queued = self.queue.try_send(outgoing).is_ok();
+        let mut call = Call { id, pending: Arc::clone(&self.pending), answered };
+        let is_queued = self.enqueue(body, |body, room| Outgoing {
+            id,
+            expected,
+            epoch,
+            deadline,
+            request,
+            body,
+            answer: Some(answer),
+            _room: room,
+        });
         async move {
-            let _call = call;
             if !is_queued {
                 return Err(CallError::NotSent { why: "the queue to the peer is full".into() });
             }
-            match tokio::time::timeout_at(deadline, answered).await {
+            match tokio::time::timeout_at(deadline, &mut call.answered).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Err(CallError::Lost),
             }
@@ -159,8 +182,27 @@ impl Link {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (expected, epoch, answer) = (None, 0, None);
         // Gossip repeats itself, so a lost heartbeat needs no word.
-        let _ =
-            self.queue.try_send(Outgoing { id, expected, epoch, deadline, request, body, answer });
+        self.enqueue(body, |body, room| Outgoing {
+            id,
+            expected,
+            epoch,
+            deadline,
+            request,
+            body,
+            answer,
+            _room: room,
+        });
+    }
+
+    /// Whether the queue had room for the message, in number and in bytes.
+    fn enqueue(
+        &self,
+        body: Body,
+        outgoing: impl FnOnce(Body, OwnedSemaphorePermit) -> Outgoing,
+    ) -> bool {
+        let len = u32::try_from(codec::body_len(&body)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(len);
+        room.is_ok_and(|room| self.queue.try_send(outgoing(body, room)).is_ok())
     }
 }
 
@@ -196,7 +238,7 @@ impl Dialler {
     async fn shake_hands(&self) -> Result<Connection, Arc<str>> {
         let broken = |error: &dyn std::fmt::Display| Arc::<str>::from(error.to_string());
         let stream = TcpStream::connect(self.address).await.map_err(|error| broken(&error))?;
-        stream.set_nodelay(true).map_err(|error| broken(&error))?;
+        set_options(&stream).map_err(|error| broken(&error))?;
         let (reader, mut writer) = stream.into_split();
         let mine = self.local.hello(self.class);
         write_head(&mut writer, &Head::Hello(mine.clone()))
@@ -253,14 +295,19 @@ impl Dialler {
         let mut batch = vec![first];
         let mut out = BytesMut::new();
         loop {
-            for outgoing in batch.drain(..) {
+            let mut batched = batch.drain(..).peekable();
+            while let Some(outgoing) = batched.next() {
                 self.append(outgoing, peer, &mut out);
+                let is_due = batched.peek().is_none() || out.len() >= WRITE_BYTES_MAX;
+                if is_due && writer.write_all(&out).await.is_err() {
+                    return;
+                }
+                if is_due {
+                    out.clear();
+                }
             }
-            if writer.write_all(&out).await.is_err() {
-                return;
-            }
-            out.clear();
-            if out.capacity() > BUFFER_KEPT_BYTES_MAX {
+            drop(batched);
+            if out.capacity() > WRITE_BYTES_MAX {
                 out = BytesMut::new();
             }
             if waiting.recv_many(&mut batch, WRITE_BATCH_MAX).await == 0 {
@@ -277,9 +324,16 @@ impl Dialler {
         if wait.is_zero() {
             return outgoing.fail(&"the deadline passed in the queue".into());
         }
+        if !codec::fits(&outgoing.body, self.options.frame_bytes_max) {
+            return outgoing.fail(&"the request is longer than a frame may be".into());
+        }
         let Outgoing { id, epoch, request, body, answer, .. } = outgoing;
         if let Some(answer) = answer {
-            self.pending.with(|pending| pending.insert(id, answer));
+            self.pending.with(|pending| {
+                if !answer.is_closed() {
+                    pending.insert(id, answer);
+                }
+            });
         }
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
         codec::write(&Head::Request { id, epoch, wait_ms, request }, &body, out);
@@ -301,6 +355,16 @@ async fn refuse_for_a_while(waiting: &mut mpsc::Receiver<Outgoing>, why: &Arc<st
     };
     // Ends by the timeout, or because the pool is gone.
     let _ = timeout(REDIAL_AFTER, refuse).await;
+}
+
+/// Lets a connection carry small messages at once, and end when the peer's host is gone.
+pub(super) fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(SILENCE_MAX),
+    )?;
+    socket.set_tcp_user_timeout(Some(SILENCE_MAX))
 }
 
 /// Frames from the reading half of a connection.

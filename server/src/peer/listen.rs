@@ -1,7 +1,9 @@
 //! The far end: accepts connections of other nodes and runs their requests.
 //!
 //! One task a connection runs all requests of it side by side, so a request costs no task and no
-//! hop to another thread; answers that are ready at the same time leave in one write.
+//! hop to another thread; answers that are ready at the same time leave in one write. Law: requests
+//! in flight are finished although the connection is gone, for a write that was stamped has still to
+//! be sent to the other replicas.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,15 +14,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
-use super::codec::{self, Frame, FrameDecoder};
-use super::link::{frames, write_head};
+use super::codec::{self, CodecError, Frame, FrameDecoder};
+use super::link::{frames, set_options, write_head};
 use super::message::{Answer, Body, Head, Hello, Received, Request};
 use super::pool::{Introduce, check_welcome};
 
@@ -30,11 +32,23 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// How many requests of one connection run at once.
 const IN_FLIGHT_MAX: usize = 4_096;
 
+/// How many bytes of requests of one connection run at once.
+const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+
+/// While so many bytes of answers wait to be written, no request is read.
+const OUT_BYTES_MAX: usize = 4 << 20;
+
+/// How many requests that have arrived together are read before any of them runs.
+const READ_BATCH_MAX: usize = 256;
+
 /// How many connections of other nodes are served at once.
 const CONNECTIONS_MAX: usize = 4_096;
 
 /// How many forwarded writes of a connection are remembered with their answers.
 const WRITES_REMEMBERED_MAX: usize = 4_096;
+
+/// How many bytes of answers are remembered.
+const REMEMBERED_BYTES_MAX: usize = 4 << 20;
 
 /// Who carries out what other nodes ask.
 pub trait Handler: Send + Sync + 'static {
@@ -84,7 +98,7 @@ impl Listener {
                 let _place = place;
                 let welcomed = welcome(stream, local.as_ref(), bytes_max);
                 if let Ok(Some((from, frames, writer))) = timeout(HANDSHAKE_MAX, welcomed).await {
-                    converse(Arc::new(from), frames, writer, handler).await;
+                    Conversation::new(from, handler, bytes_max).run(frames, writer).await;
                 }
             });
         }
@@ -98,7 +112,7 @@ async fn welcome(
     local: &dyn Introduce,
     bytes_max: usize,
 ) -> Option<(Hello, Frames, OwnedWriteHalf)> {
-    stream.set_nodelay(true).ok()?;
+    set_options(&stream).ok()?;
     let (reader, mut writer) = stream.into_split();
     let mut frames = frames(reader, bytes_max);
     let Some(Ok(Frame { head: Head::Hello(theirs), .. })) = frames.next().await else {
@@ -115,65 +129,135 @@ async fn welcome(
     Some((theirs, frames, writer))
 }
 
-/// A request that is being carried out, with its number.
-type Running = Pin<Box<dyn Future<Output = (u64, Option<(Answer, Body)>)> + Send>>;
+/// A request that is being carried out.
+type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// Runs the requests of one connection until it ends.
-async fn converse<H: Handler>(
+/// A request that was carried out.
+struct Done {
+    id: u64,
+    /// How many bytes the request had.
+    len: usize,
+    answer: Option<(Answer, Body)>,
+}
+
+/// The requests of one connection.
+struct Conversation<H> {
     from: Arc<Hello>,
-    mut frames: Frames,
-    mut writer: OwnedWriteHalf,
     handler: Arc<H>,
-) {
-    let mut running: FuturesUnordered<Running> = FuturesUnordered::new();
-    let mut writes = RememberedWrites::default();
-    let mut out = BytesMut::new();
-    loop {
-        tokio::select! {
-            biased;
-            frame = frames.next(), if running.len() < IN_FLIGHT_MAX => {
-                let Some(Ok(Frame { head: Head::Request { id, epoch, wait_ms, request }, body })) =
-                    frame
-                else {
-                    return;
-                };
-                if matches!(request, Request::Write { .. }) {
-                    match writes.meet(id) {
-                        Met::First => {}
-                        Met::Running => continue,
-                        Met::Answered(known) => {
-                            running.push(Box::pin(async move { (id, Some(known)) }));
-                            continue;
-                        }
-                    }
+    frame_bytes_max: usize,
+    running: FuturesUnordered<Running>,
+    running_bytes: usize,
+    writes: RememberedWrites,
+    out: BytesMut,
+    is_reading: bool,
+}
+
+impl<H: Handler> Conversation<H> {
+    fn new(from: Hello, handler: Arc<H>, frame_bytes_max: usize) -> Self {
+        Self {
+            from: Arc::new(from),
+            handler,
+            frame_bytes_max,
+            running: FuturesUnordered::new(),
+            running_bytes: 0,
+            writes: RememberedWrites::default(),
+            out: BytesMut::new(),
+            is_reading: true,
+        }
+    }
+
+    /// Runs until the connection has ended and its last request is finished.
+    async fn run<R, W>(mut self, mut frames: FramedRead<R, FrameDecoder>, mut writer: W)
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        while self.is_reading || !self.running.is_empty() || !self.out.is_empty() {
+            tokio::select! {
+                biased;
+                Some(done) = self.running.next(), if !self.running.is_empty() => self.finish(done),
+                written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
+                    self.after_write(written.is_ok_and(|count| count > 0));
                 }
-                let received = Received { id, epoch, wait_ms, request, body };
-                running.push(run(id, Arc::clone(&handler), Arc::clone(&from), received));
-            }
-            Some(done) = running.next(), if !running.is_empty() => {
-                let mut ready = Some(done);
-                while let Some((id, answer)) = ready {
-                    if let Some((answer, body)) = answer {
-                        writes.answer(id, &answer, &body);
-                        append(handler.epoch(), id, answer, &body, &mut out);
-                    }
-                    ready = running.next().now_or_never().flatten();
+                frame = frames.next(), if self.is_reading && self.has_room() => {
+                    self.begin(frame);
+                    self.begin_arrived(&mut frames);
                 }
-                if writer.write_all(&out).await.is_err() {
-                    return;
-                }
-                out.clear();
             }
         }
     }
-}
 
-fn run<H: Handler>(id: u64, handler: Arc<H>, from: Arc<Hello>, received: Received) -> Running {
-    Box::pin(async move { (id, handler.handle(from, received).await) })
-}
+    fn has_room(&self) -> bool {
+        self.running.len() < IN_FLIGHT_MAX
+            && self.running_bytes < IN_FLIGHT_BYTES_MAX
+            && self.out.len() < OUT_BYTES_MAX
+    }
 
-fn append(epoch: u64, id: u64, answer: Answer, body: &Body, out: &mut BytesMut) {
-    codec::write(&Head::Answer { id, epoch, answer }, body, out);
+    /// Begins what else has arrived, so that answers which need no waiting leave together.
+    fn begin_arrived<R: AsyncRead + Unpin>(&mut self, frames: &mut FramedRead<R, FrameDecoder>) {
+        for _ in 1..READ_BATCH_MAX {
+            if !self.is_reading || !self.has_room() {
+                return;
+            }
+            let Some(frame) = frames.next().now_or_never() else { return };
+            self.begin(frame);
+        }
+    }
+
+    fn begin(&mut self, frame: Option<Result<Frame, CodecError>>) {
+        let Some(Ok(Frame { head: Head::Request { id, epoch, wait_ms, request }, body })) = frame
+        else {
+            self.is_reading = false;
+            return;
+        };
+        let met = match request {
+            Request::Write { .. } => self.writes.meet(id),
+            _ => Met::First,
+        };
+        match met {
+            Met::First => {}
+            Met::Running => return,
+            Met::Answered((answer, body)) => return self.answer(id, answer, &body),
+        }
+        let (from, handler, len) = (Arc::clone(&self.from), Arc::clone(&self.handler), body.len());
+        let received = Received { id, epoch, wait_ms, request, body };
+        self.running_bytes += len;
+        self.running.push(Box::pin(async move {
+            Done { id, len, answer: handler.handle(from, received).await }
+        }));
+    }
+
+    fn finish(&mut self, Done { id, len, answer }: Done) {
+        self.running_bytes -= len;
+        if let Some((answer, body)) = answer {
+            self.writes.answer(id, &answer, &body);
+            self.answer(id, answer, &body);
+        }
+    }
+
+    fn answer(&mut self, id: u64, answer: Answer, body: &Body) {
+        if !codec::fits(body, self.frame_bytes_max) {
+            // A refusal would say that nothing was done. So the caller waits in vain.
+            tracing::error!(len = codec::body_len(body), "an answer is longer than a frame may be");
+            return;
+        }
+        codec::write(
+            &Head::Answer { id, epoch: self.handler.epoch(), answer },
+            body,
+            &mut self.out,
+        );
+    }
+
+    fn after_write(&mut self, is_alive: bool) {
+        if !is_alive {
+            // Nobody hears any more: finish what runs, and say nothing.
+            self.is_reading = false;
+            self.out.clear();
+        }
+        if self.out.is_empty() && self.out.capacity() > OUT_BYTES_MAX {
+            self.out = BytesMut::new();
+        }
+    }
 }
 
 /// The forwarded writes of one connection: each is carried out once, and a message that comes twice
@@ -181,6 +265,7 @@ fn append(epoch: u64, id: u64, answer: Answer, body: &Body, out: &mut BytesMut) 
 #[derive(Default)]
 struct RememberedWrites {
     writes: BTreeMap<u64, Option<(Answer, Body)>>,
+    bytes: usize,
     forgotten: u64,
 }
 
@@ -203,10 +288,8 @@ impl RememberedWrites {
             return Met::Running;
         }
         self.writes.insert(id, None);
-        if self.writes.len() > WRITES_REMEMBERED_MAX
-            && let Some((oldest, _)) = self.writes.pop_first()
-        {
-            self.forgotten = oldest;
+        if self.writes.len() > WRITES_REMEMBERED_MAX {
+            self.forget_oldest();
         }
         Met::First
     }
@@ -214,12 +297,25 @@ impl RememberedWrites {
     fn answer(&mut self, id: u64, answer: &Answer, body: &Body) {
         if let Some(slot) = self.writes.get_mut(&id) {
             *slot = Some((answer.clone(), body.clone()));
+            self.bytes += codec::body_len(body);
+        }
+        while self.bytes > REMEMBERED_BYTES_MAX {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((oldest, answer)) = self.writes.pop_first() {
+            self.forgotten = self.forgotten.max(oldest);
+            self.bytes -= answer.map_or(0, |(_, body)| codec::body_len(&body));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -238,5 +334,18 @@ mod tests {
             assert!(matches!(writes.meet(id), Met::First));
         }
         assert!(matches!(writes.meet(1), Met::Running));
+    }
+
+    #[test]
+    fn long_answers_are_forgotten_sooner() {
+        let mut writes = RememberedWrites::default();
+        let long = Body::from_iter([Bytes::from(vec![0; REMEMBERED_BYTES_MAX / 2])]);
+        for id in 1..=3 {
+            assert!(matches!(writes.meet(id), Met::First));
+            writes.answer(id, &Answer::Written, &long);
+        }
+        assert!(matches!(writes.meet(1), Met::Running));
+        assert!(matches!(writes.meet(2), Met::Answered(_)));
+        assert!(matches!(writes.meet(3), Met::Answered(_)));
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use ring::{HostId, StoreId};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::*;
@@ -40,6 +41,27 @@ impl Introduce for Local {
 /// Answers reads with the body it got; says nothing to pings.
 struct Echo;
 
+/// Takes its time for a request, and says when one has begun and when it is finished.
+#[derive(Default)]
+struct Slow {
+    begun: Notify,
+    finish: Notify,
+    finished: Notify,
+}
+
+impl Handler for Slow {
+    async fn handle(&self, _: Arc<Hello>, _: Received) -> Option<(Answer, Body)> {
+        self.begun.notify_one();
+        self.finish.notified().await;
+        self.finished.notify_one();
+        Some((Answer::Applied, Body::new()))
+    }
+
+    fn epoch(&self) -> u64 {
+        42
+    }
+}
+
 impl Handler for Echo {
     async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
         match received.request {
@@ -62,20 +84,29 @@ fn local(name: &'static str, number: u128, cluster_id: Option<u128>) -> Arc<dyn 
 }
 
 fn pool(local: Arc<dyn Introduce>) -> Pool {
+    pool_of(local, 1_000)
+}
+
+fn pool_of(local: Arc<dyn Introduce>, queue_max: usize) -> Pool {
     let options = PoolOptions {
         connect_timeout: Duration::from_secs(5),
         frame_bytes_max: 1 << 20,
-        queue_max: 1_000,
+        queue_max,
         clock: Arc::new(SystemClock),
     };
     Pool::new(local, options)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the far end of the test")]
-async fn listener(local: Arc<dyn Introduce>) -> (SocketAddr, JoinHandle<()>) {
+async fn serve(local: Arc<dyn Introduce>, handler: Arc<impl Handler>) -> SocketAddr {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
-    (address, tokio::spawn(listener.serve(local, Arc::new(Echo))))
+    tokio::spawn(listener.serve(local, handler));
+    address
+}
+
+async fn listener(local: Arc<dyn Introduce>) -> SocketAddr {
+    serve(local, Arc::new(Echo)).await
 }
 
 async fn ask(
@@ -91,7 +122,7 @@ async fn ask(
 
 #[tokio::test]
 async fn many_requests_get_their_own_answers() {
-    let (address, _serving) = listener(local("c", 2, None)).await;
+    let address = listener(local("c", 2, None)).await;
     let pool = pool(local("c", 1, None));
     let to = Target { address, host: Some(host(2)) };
     let asked = (0..100).map(|number| {
@@ -120,7 +151,7 @@ async fn a_peer_that_cannot_be_reached_was_never_sent_anything() {
 
 #[tokio::test]
 async fn a_request_without_an_answer_is_lost_at_its_deadline() {
-    let (address, _serving) = listener(local("c", 2, None)).await;
+    let address = listener(local("c", 2, None)).await;
     let to = Target { address, host: None };
     let outcome = ask(&pool(local("c", 1, None)), to, Request::Ping, "").await;
     assert_eq!(outcome.unwrap_err(), CallError::Lost);
@@ -154,7 +185,7 @@ async fn greeted(far: &TcpListener) -> tokio::net::TcpStream {
 
 #[tokio::test]
 async fn another_node_at_the_address_gets_nothing() {
-    let (address, _serving) = listener(local("c", 2, None)).await;
+    let address = listener(local("c", 2, None)).await;
     let to = Target { address, host: Some(host(3)) };
     let outcome = ask(&pool(local("c", 1, None)), to, Request::ReadRow, "x").await;
     assert!(matches!(outcome, Err(CallError::NotSent { .. })), "{outcome:?}");
@@ -167,11 +198,62 @@ async fn clusters_do_not_mix() {
         (local("c", 1, Some(1)), local("c", 2, Some(2)), "another cluster"),
     ];
     for (near, far, phrase) in cases {
-        let (address, _serving) = listener(far).await;
+        let address = listener(far).await;
         let to = Target { address, host: None };
         match ask(&pool(near), to, Request::ReadRow, "x").await {
             Err(CallError::NotSent { why }) => assert!(why.contains(phrase), "{why}"),
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_although_its_connection_breaks() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let slow = Arc::new(Slow::default());
+    let address = serve(local("c", 2, None), Arc::clone(&slow)).await;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut out = bytes::BytesMut::new();
+    let hello = local("c", 1, None).hello(Class::Rows);
+    codec::write(&Head::Hello(hello), &Body::new(), &mut out);
+    let request = Request::Write { key_len: 0, level: types::Consistency::One };
+    let head = Head::Request { id: 1, epoch: 0, wait_ms: 1_000, request };
+    codec::write(&head, &Body::new(), &mut out);
+    stream.write_all(&out).await.unwrap();
+    assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+    slow.begun.notified().await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    slow.finish.notify_one();
+    let finished = tokio::time::timeout(Duration::from_secs(20), slow.finished.notified());
+    finished.await.expect("the request goes on without its connection");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_long_is_not_sent_and_the_connection_lives_on() {
+    let address = listener(local("c", 2, None)).await;
+    let pool = pool(local("c", 1, None));
+    let to = Target { address, host: None };
+    let deadline = SystemClock.now() + Duration::from_secs(20);
+    let long = Body::from_iter([Bytes::from(vec![0; 1 << 20])]);
+    let outcome = pool.call(to, Class::Rows, 7, Request::ReadRow, long, deadline).await;
+    assert!(matches!(outcome, Err(CallError::NotSent { .. })), "{outcome:?}");
+    assert_eq!(ask(&pool, to, Request::ReadRow, "x").await.unwrap().body, Bytes::from("x"));
+}
+
+#[tokio::test]
+async fn what_finds_the_queue_full_is_refused_at_once() {
+    // It accepts connections by itself, and never says a word.
+    let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = pool_of(local("c", 1, None), 2);
+    let deadline = SystemClock.now() + Duration::from_secs(20);
+    let call = || {
+        let to = Target { address: far.local_addr().unwrap(), host: None };
+        pool.call(to, Class::Rows, 7, Request::ReadRow, Body::new(), deadline)
+    };
+    let mut calls = [call(), call(), call(), call()].map(Box::pin);
+    let refused = calls.iter_mut().filter_map(|call| call.as_mut().now_or_never());
+    let refused: Vec<_> = refused.map(|outcome| outcome.map(|reply| reply.answer)).collect();
+    assert!(refused.len() >= 2, "two may wait, and {refused:?} were refused");
+    assert!(refused.iter().all(|outcome| matches!(outcome, Err(CallError::NotSent { .. }))));
 }
