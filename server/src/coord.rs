@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! place -> stamp -> send -> gather -> answer        write.rs
-//! place -> ask   -> gather -> merge -> answer        read.rs, page.rs
+//! place -> ask   -> gather -> merge -> answer        read.rs, gather.rs, page.rs
 //! ```
 //!
 //! [`WriteOp`] and [`ReadOp`] take events and return steps; they send nothing, wait for nothing and
@@ -10,6 +10,7 @@
 
 mod drive;
 mod error;
+mod gather;
 mod page;
 mod read;
 mod write;

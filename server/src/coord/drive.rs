@@ -7,13 +7,13 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use repair::version::{Siblings, VersionVector, Write};
-use ring::{HOSTS_INLINE, HostId, Tally, Token, Unavailable};
+use ring::{HostId, Tally, Token, Unavailable};
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 use types::Consistency;
 
 use super::error::{ReadError, WriteError};
+use super::gather::{Gather, Hosts};
 use super::page::{MergedPage, merge_pages};
 use super::read::{ReadOp, ReadStep};
 use super::write::{WriteOp, WriteStep, WriteSteps, Written};
@@ -28,6 +28,10 @@ use crate::store::keys::RowKey;
 
 /// A read that is not answered after this part of its time asks one replica more.
 const SLOW_PART: u32 = 10;
+
+/// A forwarded write is answered this part of its time early: so the sender still hears who has
+/// acknowledged it.
+const ANSWER_EARLY_PART: u32 = 20;
 
 /// How often an operation is placed anew because the replica that was asked knew a newer epoch.
 const PLACINGS_MAX: usize = 3;
@@ -87,7 +91,7 @@ pub struct Patience {
 }
 
 /// Carries out clients' operations on rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Coordinator {
     /// Who is alive and who owns what.
     pub cluster: Arc<Cluster>,
@@ -106,6 +110,7 @@ pub struct Coordinator {
 }
 
 /// The replicas of a row in one epoch.
+#[derive(Clone)]
 struct Place {
     snapshot: Arc<Snapshot>,
     replicas: Hosts,
@@ -114,8 +119,6 @@ struct Place {
     /// Counts for the level of the operation.
     tally: Tally,
 }
-
-type Hosts = SmallVec<[HostId; HOSTS_INLINE]>;
 
 /// A forwarded write, as it is sent.
 #[derive(Serialize, Deserialize)]
@@ -146,8 +149,7 @@ impl Coordinator {
         let deadline = self.clock.now() + self.patience.write;
         for _ in 0..PLACINGS_MAX {
             let place = self.place(&write.table, write.key.token(), write.level)?;
-            let (level, required) = (write.level, place.tally.required());
-            let mut refusal = Unavailable { level, required, alive: 0 }.into();
+            let mut refusal = nobody(write.level, place.tally.required()).into();
             if place.replicas.contains(&self.cluster.me()) {
                 match self.write_here(&place, &write, deadline).await {
                     Err(WriteError::NotReady) => refusal = WriteError::NotReady,
@@ -158,7 +160,7 @@ impl Coordinator {
                 return outcome;
             }
         }
-        Err(WriteError::Timeout { level: write.level, received: 0, required: 1 })
+        Err(nobody(write.level, 1).into())
     }
 
     /// Carries out a write that another node forwarded, this one being a replica.
@@ -178,7 +180,7 @@ impl Coordinator {
         let Forwarded { context, change, now, write_time, reads_first } = forwarded;
         let write = Write { context, change, now, write_time, limits };
         let write = RowWrite { table, key, write, reads_first, level };
-        let deadline = self.clock.now() + wait;
+        let deadline = self.clock.now() + wait - wait / ANSWER_EARLY_PART;
         let outcome = match self.place(&write.table, write.key.token(), level) {
             Ok(place) if !place.replicas.contains(&self.cluster.me()) => {
                 return Err(Refusal::NotReplica { epoch: place.snapshot.epoch() });
@@ -206,11 +208,14 @@ impl Coordinator {
     /// # Errors
     /// [`ReadError`].
     pub async fn read_row(&self, read: RowRead) -> Result<Siblings, ReadError> {
-        let place = self.place(&read.table, read.key.token(), read.level)?;
         let deadline = self.clock.now() + self.patience.read;
+        self.read_row_by(read, deadline).await
+    }
+
+    async fn read_row_by(&self, read: RowRead, deadline: Instant) -> Result<Siblings, ReadError> {
+        let place = self.place(&read.table, read.key.token(), read.level)?;
         let (mut op, mut steps) = ReadOp::ask(&place.alive, place.tally.clone(), read.at_least);
-        let slow = self.clock.now() + self.patience.read / SLOW_PART;
-        let mut is_slow = false;
+        let mut until = self.slow_at().min(deadline);
         let mut asked = FuturesUnordered::new();
         loop {
             for step in steps {
@@ -221,12 +226,11 @@ impl Coordinator {
                     ReadStep::Answer(outcome) => return outcome,
                 }
             }
-            let until = if is_slow { deadline } else { slow };
             steps = match timeout_at(until, asked.next()).await {
                 Ok(Some((from, Ok(row)))) => op.on_row(from, row.as_ref()),
-                Ok(Some((_, Err(())))) => op.on_failed(),
-                Err(_) if !is_slow => {
-                    is_slow = true;
+                Ok(Some((from, Err(())))) => op.on_failed(from),
+                Err(_) if until < deadline => {
+                    until = deadline;
                     op.on_slow()
                 }
                 Ok(None) | Err(_) => op.on_deadline(),
@@ -241,23 +245,33 @@ impl Coordinator {
     pub async fn read_range(&self, read: &RangeRead) -> Result<MergedPage, ReadError> {
         let place = self.place(&read.table, read.token, read.level)?;
         let deadline = self.clock.now() + self.patience.read;
-        let mut tally = place.tally.clone();
-        let first = tally.fewest(place.alive.iter().copied());
-        let mut unasked = place.alive.iter().copied().filter(|host| !first.contains(host));
+        let mut until = self.slow_at();
+        let (mut gather, first) = Gather::begin(&place.alive, place.tally.clone());
         let ask = |of| self.ask_page(&place, of, read, deadline);
-        let mut asked: FuturesUnordered<_> = first.iter().copied().map(ask).collect();
+        let mut asked: FuturesUnordered<_> = first.into_iter().map(ask).collect();
         let mut pages = Vec::new();
-        while !tally.is_met() {
-            match timeout_at(deadline, asked.next()).await {
+        while !gather.is_met() {
+            let another = match timeout_at(until, asked.next()).await {
                 Ok(Some((from, Ok(page)))) => {
-                    tally.acknowledge(from);
+                    gather.on_answer(from);
                     pages.push(page);
+                    None
                 }
-                Ok(Some((_, Err(())))) => asked.extend(unasked.next().map(ask)),
-                Ok(None) | Err(_) => return Err(ReadError::timeout(&tally)),
-            }
+                Ok(Some((from, Err(())))) => gather.on_failed(from),
+                Err(_) if until < deadline => {
+                    until = deadline;
+                    gather.on_slow()
+                }
+                Ok(None) | Err(_) => return Err(gather.timeout()),
+            };
+            asked.extend(another.map(ask));
         }
         Ok(merge_pages(pages, read.order))
+    }
+
+    /// When those that were asked now are slow.
+    fn slow_at(&self) -> Instant {
+        self.clock.now() + self.patience.read / SLOW_PART
     }
 
     fn place(&self, table: &Table, token: Token, level: Consistency) -> Result<Place, Unavailable> {
@@ -266,8 +280,10 @@ impl Coordinator {
         let me = self.cluster.me();
         let datacenter = |host| snapshot.member(host).map_or("", |member| &member.datacenter);
         // A table that was dropped since the statement was planned has no replicas any more.
-        let Some(keyspace) = snapshot.keyspaces.get(&table.keyspace) else {
-            return Err(Unavailable { level, required: 1, alive: 0 });
+        let living = snapshot.table_by_id(table.id).filter(|living| living.epoch == table.epoch);
+        let Some(keyspace) = living.and_then(|table| snapshot.keyspaces.get(&table.keyspace))
+        else {
+            return Err(nobody(level, 1));
         };
         let placement = &keyspace.placement;
         let partition = snapshot.ring.partition_of(token);
@@ -304,25 +320,29 @@ impl Coordinator {
             for step in steps {
                 match step {
                     WriteStep::Read => {
-                        let seen = self.read_context(write).await;
+                        let seen = self.read_context(write, deadline).await;
                         let is_read = seen.is_some();
                         client_write.context = seen.unwrap_or_default();
                         next.extend(op.on_read(is_read));
                     }
                     WriteStep::Learn => {
-                        next.extend(match self.learn(write, &client_write.context).await {
-                            Ok(is_learnt) => op.on_learnt(is_learnt),
-                            Err(failure) => op.on_stamp_failed(&failure),
-                        });
+                        next.extend(
+                            match self.learn(write, &client_write.context, deadline).await {
+                                Ok(is_learnt) => op.on_learnt(is_learnt),
+                                Err(failure) => op.on_stamp_failed(&failure),
+                            },
+                        );
                     }
-                    WriteStep::Stamp => match self.stamp(write, &client_write, deadline).await {
-                        Ok(stamped) => {
-                            written = Some(stamped);
-                            next.extend(op.on_stamped());
+                    WriteStep::Stamp => {
+                        match self.stamp(place, write, &client_write, deadline).await {
+                            Ok(stamped) => {
+                                written = Some(stamped);
+                                next.extend(op.on_stamped());
+                            }
+                            Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
+                            Err(None) => next.extend(op.on_deadline()),
                         }
-                        Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
-                        Err(None) => next.extend(op.on_deadline()),
-                    },
+                    }
                     WriteStep::Send { to } => {
                         let stamped: &Written =
                             written.as_ref().expect("only a stamped row is sent");
@@ -346,14 +366,23 @@ impl Coordinator {
         }
     }
 
+    /// Stamps the write here; no failure where it was not stamped in time. A stamp that has begun
+    /// is not taken back then: its row goes to the other replicas when it is there.
+    #[expect(clippy::disallowed_methods, reason = "what goes on after its answer is a task")]
     async fn stamp(
         &self,
+        place: &Place,
         write: &RowWrite,
         client_write: &Write,
         deadline: Instant,
     ) -> Result<Written, Option<StampFailure>> {
-        let stamping = self.replica.stamp(write.key.clone(), client_write.clone());
-        match timeout_at(deadline, stamping).await {
+        if self.clock.now() >= deadline {
+            return Err(None);
+        }
+        let replica = Arc::clone(&self.replica);
+        let (key, client_write) = (write.key.clone(), client_write.clone());
+        let mut stamping = Box::pin(async move { replica.stamp(key, client_write).await });
+        match timeout_at(deadline, &mut stamping).await {
             Ok(Ok(stamped)) => Ok(Written {
                 row: stamped.row,
                 replaced: stamped.replaced,
@@ -361,24 +390,46 @@ impl Coordinator {
                 is_crowded: stamped.is_crowded,
             }),
             Ok(Err(failure)) => Err(Some(failure)),
-            Err(_) => Err(None),
+            Err(_) => {
+                let (coordinator, place, key) = (self.clone(), place.clone(), write.key.clone());
+                tokio::spawn(async move {
+                    if let Ok(stamped) = stamping.await {
+                        coordinator.send_late(&place, &key, &stamped.row);
+                    }
+                });
+                Err(None)
+            }
+        }
+    }
+
+    /// Sends a row whose client has been answered; nobody counts who acknowledges it.
+    fn send_late(&self, place: &Place, key: &RowKey, row: &Siblings) {
+        let row = Bytes::from(row.encode());
+        let deadline = self.clock.now() + self.patience.write;
+        for to in place.replicas.iter().filter(|host| **host != self.cluster.me()) {
+            drop(self.send_row(place, *to, key, row.clone(), deadline));
         }
     }
 
     /// What a DELETE without context removes: all that a read at its level finds.
-    async fn read_context(&self, write: &RowWrite) -> Option<VersionVector> {
+    async fn read_context(&self, write: &RowWrite, deadline: Instant) -> Option<VersionVector> {
         let (table, key) = (Arc::clone(&write.table), write.key.clone());
         let read = RowRead { table, key, level: write.level, at_least: None };
-        self.read_row(read).await.ok().map(|row| row.vector().clone())
+        self.read_row_by(read, deadline).await.ok().map(|row| row.vector().clone())
     }
 
     /// Fetches what the context names from the other replicas and merges it here; answers whether
     /// it did. Where the merge needs an epoch that is not to be had, the write fails for that.
-    async fn learn(&self, write: &RowWrite, context: &VersionVector) -> Result<bool, StampFailure> {
+    async fn learn(
+        &self,
+        write: &RowWrite,
+        context: &VersionVector,
+        deadline: Instant,
+    ) -> Result<bool, StampFailure> {
         let (table, key) = (Arc::clone(&write.table), write.key.clone());
         let at_least = Some(context.clone());
         let read = RowRead { table, key, level: Consistency::One, at_least };
-        let Ok(row) = self.read_row(read).await else { return Ok(false) };
+        let Ok(row) = self.read_row_by(read, deadline).await else { return Ok(false) };
         match self.replica.apply(write.key.clone(), row.encode().into()).await {
             Err(ApplyFailure::Epoch(error)) => Err(StampFailure::Epoch(error)),
             applied => Ok(applied.is_ok()),
@@ -393,6 +444,7 @@ impl Coordinator {
         row: Bytes,
         deadline: Instant,
     ) -> impl Future<Output = (HostId, bool)> + Send + use<> {
+        // The request is in the peer's queue when this returns; dropping the future leaves it there.
         let key = key.as_bytes().clone();
         let request = Request::Apply { key_len: len(&key), made_us: self.clock.wall_us() };
         let body = Body::from_iter([key, row]);
@@ -498,6 +550,11 @@ impl Coordinator {
     }
 }
 
+/// No replica can be had: nothing was done.
+fn nobody(level: Consistency, required: u32) -> Unavailable {
+    Unavailable { level, required, alive: 0 }
+}
+
 fn forwarded_body(write: &RowWrite) -> Body {
     let forwarded = Forwarded {
         context: write.write.context.clone(),
@@ -525,8 +582,9 @@ fn read_outcome(body: &[u8], tally: &Tally) -> Result<Written, WriteError> {
 
 fn decode_page(rows: Vec<(Bytes, Bytes)>, has_more: bool) -> Result<ReplicaPage, ()> {
     let decode = |(key, row)| Siblings::decode(&row).map(|row| (key, row)).map_err(|_| ());
-    let rows = rows.into_iter().map(decode).collect::<Result<_, _>>()?;
-    Ok(ReplicaPage { rows, has_more })
+    let rows = rows.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    // A page without rows must be the last one, or the next round would begin where it did.
+    if has_more && rows.is_empty() { Err(()) } else { Ok(ReplicaPage { rows, has_more }) }
 }
 
 fn len(bytes: &Bytes) -> u32 {

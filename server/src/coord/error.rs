@@ -112,6 +112,12 @@ impl ReadError {
         let (level, received, required) = (tally.level(), tally.received(), tally.required());
         Self::Timeout { level, received, required }
     }
+
+    /// Of those that `tally` counts enough have answered, and none has seen all of the context.
+    pub(super) fn behind(tally: &Tally) -> Self {
+        let (level, received, required) = (tally.level(), tally.received(), tally.required());
+        Self::Behind { level, received, required }
+    }
 }
 
 impl WriteError {

@@ -10,10 +10,11 @@
 //! Pure.
 
 use repair::version::{Siblings, VersionVector};
-use ring::{HOSTS_INLINE, HostId, Tally};
+use ring::{HostId, Tally};
 use smallvec::SmallVec;
 
 use super::error::ReadError;
+use super::gather::Gather;
 
 /// What the runtime must do next for one read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +34,9 @@ pub type ReadSteps = SmallVec<[ReadStep; 4]>;
 /// One read. Asks nobody and waits for nothing itself.
 #[derive(Debug)]
 pub struct ReadOp {
-    /// Replicas that were not asked yet, the last one next.
-    unasked: SmallVec<[HostId; HOSTS_INLINE]>,
-    tally: Tally,
+    gather: Gather,
     at_least: Option<VersionVector>,
     merged: Siblings,
-    asked: usize,
     is_answered: bool,
 }
 
@@ -51,24 +49,16 @@ impl ReadOp {
         tally: Tally,
         at_least: Option<VersionVector>,
     ) -> (Self, ReadSteps) {
-        let first = tally.fewest(replicas.iter().copied());
-        let mut op = Self {
-            unasked: replicas.iter().rev().copied().filter(|host| !first.contains(host)).collect(),
-            tally,
-            at_least,
-            merged: Siblings::default(),
-            asked: first.len(),
-            is_answered: false,
-        };
-        let mut steps = first.into_iter().map(|of| ReadStep::Ask { of }).collect();
+        let (gather, first) = Gather::begin(replicas, tally);
+        let mut op = Self { gather, at_least, merged: Siblings::default(), is_answered: false };
+        let mut steps = asks(first);
         op.settle(&mut steps);
         (op, steps)
     }
 
     /// A replica has answered.
     pub fn on_row(&mut self, from: HostId, row: Option<&Siblings>) -> ReadSteps {
-        self.asked -= 1;
-        self.tally.acknowledge(from);
+        self.gather.on_answer(from);
         if let Some(row) = row {
             self.merged.merge(row);
         }
@@ -78,61 +68,41 @@ impl ReadOp {
     }
 
     /// A replica refused, failed or cannot be reached.
-    pub fn on_failed(&mut self) -> ReadSteps {
-        self.asked -= 1;
-        let mut steps = ReadSteps::new();
-        self.ask_another(&mut steps);
+    pub fn on_failed(&mut self, from: HostId) -> ReadSteps {
+        let mut steps = asks(self.gather.on_failed(from));
         self.settle(&mut steps);
         steps
     }
 
     /// A replica that was asked takes long: another one is asked too.
     pub fn on_slow(&mut self) -> ReadSteps {
-        let mut steps = ReadSteps::new();
-        self.ask_another(&mut steps);
-        steps
+        asks(self.gather.on_slow())
     }
 
     /// The deadline has come.
     pub fn on_deadline(&mut self) -> ReadSteps {
         let mut steps = ReadSteps::new();
-        self.answer(Err(ReadError::timeout(&self.tally)), &mut steps);
+        self.answer(Err(self.gather.timeout()), &mut steps);
         steps
     }
 
-    fn ask_another(&mut self, steps: &mut ReadSteps) {
+    fn settle(&mut self, steps: &mut ReadSteps) {
         if self.is_answered {
             return;
         }
-        if let Some(of) = self.unasked.pop() {
-            self.asked += 1;
-            steps.push(ReadStep::Ask { of });
-        }
-    }
-
-    fn settle(&mut self, steps: &mut ReadSteps) {
-        if !self.tally.is_met() {
-            if self.asked == 0 && self.unasked.is_empty() {
+        if !self.gather.is_met() {
+            if self.gather.is_over() {
                 steps.extend(self.on_deadline());
-            } else if self.asked == 0 {
-                self.ask_another(steps);
             }
             return;
         }
         if self.has_seen_enough() {
             let merged = std::mem::take(&mut self.merged);
-            self.answer(Ok(merged), steps);
-        } else if self.unasked.is_empty() && self.asked == 0 {
-            let behind = ReadError::Behind {
-                level: self.tally.level(),
-                received: self.tally.received(),
-                required: self.tally.required(),
-            };
-            self.answer(Err(behind), steps);
-        } else {
-            while !self.unasked.is_empty() {
-                self.ask_another(steps);
-            }
+            return self.answer(Ok(merged), steps);
+        }
+        steps.extend(asks(self.gather.ask_all()));
+        if self.gather.is_over() {
+            self.answer(Err(ReadError::behind(self.gather.tally())), steps);
         }
     }
 
@@ -145,6 +115,10 @@ impl ReadOp {
             steps.push(ReadStep::Answer(outcome));
         }
     }
+}
+
+fn asks(hosts: impl IntoIterator<Item = HostId>) -> ReadSteps {
+    hosts.into_iter().map(|of| ReadStep::Ask { of }).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Law: nothing is sent before this replica's fsync; the write is stamped at most once; after the
-//! answer the sends still go on, for every write goes to every replica. Where this replica's store
+//! answer the sends still go on, for every write goes to every replica, also one whose stamp comes
+//! after the deadline. Where this replica's store
 //! may mint no dot now the answer is [`WriteError::NotReady`], and nothing was written or sent:
 //! another replica may carry the write out. Pure.
 
@@ -125,7 +126,7 @@ impl WriteOp {
 
     /// A replica has merged and fsynced the row.
     pub fn on_acknowledged(&mut self, from: HostId) -> WriteSteps {
-        self.awaited -= 1;
+        self.awaited = self.awaited.saturating_sub(1);
         self.tally.acknowledge(from);
         let mut steps = WriteSteps::new();
         self.settle(&mut steps);
@@ -134,7 +135,7 @@ impl WriteOp {
 
     /// A replica refused the row, or cannot be reached.
     pub fn on_failed(&mut self) -> WriteSteps {
-        self.awaited -= 1;
+        self.awaited = self.awaited.saturating_sub(1);
         let mut steps = WriteSteps::new();
         self.settle(&mut steps);
         steps

@@ -59,7 +59,7 @@ fn a_row_that_nobody_has_is_empty() {
 #[test]
 fn another_replica_is_asked_for_each_that_fails() {
     let (mut op, _) = op(Consistency::Quorum, None);
-    assert_eq!(op.on_failed()[..], asks(&[3]));
+    assert_eq!(op.on_failed(host(1))[..], asks(&[3]));
     op.on_row(host(2), None);
     assert_eq!(op.on_row(host(3), Some(&row(1)))[..], [ReadStep::Answer(Ok(row(1)))]);
 }
@@ -68,9 +68,9 @@ fn another_replica_is_asked_for_each_that_fails() {
 fn too_few_answers_are_a_timeout_with_the_counts() {
     let (mut op, _) = op(Consistency::All, None);
     op.on_row(host(1), None);
-    op.on_failed();
+    op.on_failed(host(2));
     let timeout = ReadError::Timeout { level: Consistency::All, received: 1, required: 3 };
-    assert_eq!(op.on_failed()[..], [ReadStep::Answer(Err(timeout))]);
+    assert_eq!(op.on_failed(host(3))[..], [ReadStep::Answer(Err(timeout))]);
 }
 
 #[test]
@@ -95,4 +95,23 @@ fn a_context_that_nobody_has_seen_is_a_clear_failure() {
     op.on_row(host(2), None);
     let behind = ReadError::Behind { level: Consistency::One, received: 1, required: 1 };
     assert_eq!(op.on_row(host(3), Some(&row(3)))[..], [ReadStep::Answer(Err(behind))]);
+}
+
+#[test]
+fn nothing_is_asked_or_answered_after_the_answer() {
+    let (mut op, _) = op(Consistency::One, None);
+    op.on_row(host(1), None);
+    assert!(op.on_failed(host(2)).is_empty());
+    assert!(op.on_slow().is_empty());
+    assert!(op.on_row(host(3), Some(&row(1))).is_empty());
+    assert!(op.on_deadline().is_empty());
+}
+
+#[test]
+fn a_context_whose_last_witness_fails_is_a_clear_failure_too() {
+    let (mut op, _) = op(Consistency::One, Some(seen(5)));
+    op.on_row(host(1), Some(&row(4)));
+    op.on_failed(host(3));
+    let behind = ReadError::Behind { level: Consistency::One, received: 1, required: 1 };
+    assert_eq!(op.on_failed(host(2))[..], [ReadStep::Answer(Err(behind))]);
 }
