@@ -178,11 +178,16 @@ impl Front {
         };
         let mut running: FuturesUnordered<_> =
             removals.by_ref().take(REMOVALS_AT_ONCE).map(remove).collect();
+        let mut outcome = Ok(Outcome::Void.into());
         while let Some(removed) = running.next().await {
-            removed.map_err(|error| errors::of_write(&error, &table))?;
-            running.extend(removals.next().map(remove));
+            match removed {
+                Ok(_) if outcome.is_ok() => running.extend(removals.next().map(remove)),
+                // What has begun is finished: a removal that is stamped has still to be sent.
+                Ok(_) => {}
+                Err(error) => outcome = Err(errors::of_write(&error, &table)),
+            }
         }
-        Ok(Outcome::Void.into())
+        outcome
     }
 
     async fn read_row(&self, plan: ReadRowPlan) -> Result<Done, ErrorReply> {

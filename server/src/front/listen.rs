@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::session::Session;
 use super::{Front, FrontCounters};
+
+/// After so much silence a client's host is asked whether it is there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 impl Front {
     /// Accepts connections until the node drains, one task for each.
@@ -28,8 +32,7 @@ impl Front {
                 FrontCounters::count(&self.counters.connections_refused);
                 continue;
             };
-            // Without it an answer waits for the acknowledgement of the one before.
-            if stream.set_nodelay(true).is_err() {
+            if set_options(&stream).is_err() {
                 continue;
             }
             FrontCounters::count(&self.counters.connections);
@@ -41,4 +44,11 @@ impl Front {
             });
         }
     }
+}
+
+/// Lets answers leave at once, not when the one before is acknowledged, and a connection whose
+/// client's host is gone end some day.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))
 }

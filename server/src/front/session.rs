@@ -5,9 +5,10 @@
 //! ```
 //!
 //! The loop prefers finished requests to writing and writing to reading, so that what one read
-//! brought leaves in one write, and a client that reads slowly stops being read from. Law: requests
-//! in flight are finished although the client is gone; they have deadlines, and a write that was
-//! stamped has still to be sent to the other replicas.
+//! brought leaves in one write. A client that reads slowly stops being read from, and one that takes
+//! nothing at all loses its connection. Law: requests in flight are finished although the client is
+//! gone; they have deadlines, and a write that was stamped has still to be sent to the other
+//! replicas.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ const STARTUP_MAX: Duration = Duration::from_secs(10);
 
 /// How long a closing connection is read from, so that the last answer is not lost by a reset.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// A client that takes nothing of its answers for so long is gone.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// A read takes this much at first, and more while there is more.
 const READ_MIN: usize = 4 << 10;
@@ -74,12 +78,19 @@ pub(super) struct Session<R, W> {
     compression: Option<Compression>,
     has_started: bool,
     is_reading: bool,
+    /// Whether the client sends nothing more.
+    has_hung_up: bool,
+    /// Whether the client may still hear something.
+    is_heard: bool,
+    /// When the client last took something, or had nothing to take.
+    taken_at: Instant,
     read_size: usize,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     pub(super) fn new(front: Arc<Front>, reader: R, writer: W) -> Self {
         let codec = FrameCodec::new(front.parts.config.cql.frame_bytes_max.as_len());
+        let taken_at = front.parts.clock.now();
         Self {
             front,
             reader,
@@ -92,6 +103,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             compression: None,
             has_started: false,
             is_reading: true,
+            has_hung_up: false,
+            is_heard: true,
+            taken_at,
             read_size: READ_MIN,
         }
     }
@@ -104,7 +118,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         // The client hears the end; that it may be gone already does not matter.
         let _ = self.writer.shutdown().await;
-        if !self.has_started {
+        if self.is_heard && !self.has_hung_up {
             self.linger().await;
         }
     }
@@ -115,34 +129,47 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         if self.is_reading && has_room && self.inbound.capacity() == self.inbound.len() {
             self.inbound.reserve(self.read_size);
         }
+        if self.out.is_empty() {
+            self.taken_at = self.front.parts.clock.now();
+        }
+        let is_strange = self.is_reading && !self.has_started;
+        let patient_to = if is_strange { startup_by } else { self.taken_at + STALL_MAX };
         tokio::select! {
             biased;
             Some(reply) = self.running.next(), if !self.running.is_empty() => self.answer(&reply),
             written = self.writer.write_buf(&mut self.out), if !self.out.is_empty() => {
                 self.after_write(written.is_ok_and(|count| count > 0));
             }
+            // Before reading, for a busy client would never let the node stop.
+            () = self.front.draining.cancelled(), if self.is_reading => self.is_reading = false,
+            () = sleep_until(patient_to), if is_strange || !self.out.is_empty() => self.abandon(),
             read = self.reader.read_buf(&mut self.inbound), if self.is_reading && has_room => {
                 self.after_read(read.unwrap_or(0));
-            }
-            () = self.front.draining.cancelled(), if self.is_reading => self.is_reading = false,
-            () = sleep_until(startup_by), if self.is_reading && !self.has_started => {
-                self.is_reading = false;
             }
         }
     }
 
+    /// Finishes what runs, and neither reads nor says anything more.
+    fn abandon(&mut self) {
+        self.is_reading = false;
+        self.is_heard = false;
+        self.out.clear();
+    }
+
     fn answer(&mut self, reply: &Reply) {
-        self.out.extend_from_slice(&reply.bytes);
+        if self.is_heard {
+            self.out.extend_from_slice(&reply.bytes);
+        }
         if reply.keyspace.is_some() {
             self.keyspace.clone_from(&reply.keyspace);
         }
     }
 
     fn after_write(&mut self, is_alive: bool) {
-        if !is_alive {
-            // Nobody reads any more: finish what runs, and say nothing.
-            self.is_reading = false;
-            self.out.clear();
+        if is_alive {
+            self.taken_at = self.front.parts.clock.now();
+        } else {
+            self.abandon();
         }
         if self.out.is_empty() && self.out.capacity() > READ_MAX {
             self.out = BytesMut::new();
@@ -151,7 +178,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
 
     fn after_read(&mut self, count: usize) {
         if count == 0 {
+            // It may have closed only its own direction, and read the answers still.
             self.is_reading = false;
+            self.has_hung_up = true;
             return;
         }
         let is_full = self.inbound.len() == self.inbound.capacity();
@@ -261,3 +290,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let _ = timeout(LINGER, drain).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
