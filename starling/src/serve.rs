@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use server::config::{Config, ConfigError, Layers};
@@ -13,6 +14,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+
+/// How long the threads of a node that has stopped may take to end.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
 
 /// `starling serve`.
 #[derive(Debug, clap::Args)]
@@ -72,8 +76,8 @@ fn run(args: &ServeArgs, version: &'static str) -> Result<()> {
         let stop = Stop::new().context("cannot listen for signals")?;
         server::node::run(config, version, stop.asked()).await
     });
-    // The name of a seed may be looked up for as long as it likes: nobody waits for it.
-    runtime.shutdown_background();
+    // Whoever still uses the store must end before it does; a name that is being looked up need not.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
     outcome
 }
 
