@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use repair::version::{Actor, Change as RowChange, Columns, Dot, Expiry, SiblingLimits};
 use ring::register::{Acceptors, ChangeId, Stores};
 use ring::{StoreId, Strategy};
+use tokio::sync::Notify;
 use types::CqlType;
 use uuid::Uuid;
 
@@ -54,6 +55,8 @@ impl Introduce for Local {
 struct Peer {
     is_ready: bool,
     writes: AtomicUsize,
+    /// Wakes for each row that it is sent.
+    was_sent: Notify,
     /// Its copy, which it answers reads with.
     row: OnceLock<Bytes>,
 }
@@ -64,6 +67,7 @@ impl Handler for Peer {
             return Some((Answer::Row, self.row.get().cloned().into_iter().collect()));
         }
         if !matches!(received.request, Request::Write { .. }) {
+            self.was_sent.notify_one();
             return Some((Answer::Applied, Body::new()));
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +87,8 @@ impl Handler for Peer {
 
 #[expect(clippy::disallowed_methods, reason = "the far end of the test")]
 async fn serve(number: u128, is_ready: bool) -> (Arc<Peer>, SocketAddr) {
-    let peer = Arc::new(Peer { is_ready, writes: AtomicUsize::new(0), row: OnceLock::new() });
+    let (writes, was_sent, row) = (AtomicUsize::new(0), Notify::new(), OnceLock::new());
+    let peer = Arc::new(Peer { is_ready, writes, was_sent, row });
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
     tokio::spawn(listener.serve(Arc::new(Local(host(number))), Arc::clone(&peer)));
@@ -141,18 +146,31 @@ struct Restarted {
     commits: Commits,
     peers: [Arc<Peer>; 2],
     table: Arc<Table>,
+    /// The commit loop waits for it.
+    may_commit: Arc<Notify>,
 }
 
 impl Restarted {
-    #[expect(clippy::disallowed_methods, reason = "the commit loop of the test")]
     async fn with_peers(are_ready: [bool; 2], seed: u64) -> Self {
+        let restarted = Self::on_a_hanging_disk(are_ready, seed).await;
+        restarted.may_commit.notify_one();
+        restarted
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the commit loop of the test")]
+    async fn on_a_hanging_disk(are_ready: [bool; 2], seed: u64) -> Self {
         let disk = MemoryDisk::new();
         drop(open_in_memory(&disk, &mut || 1).unwrap());
         let opened = open_in_memory(&disk, &mut || 1).unwrap();
         let engine = Arc::clone(&opened.engine);
         let (handle, commit_loop) =
             queue(opened, QueueLimits::default(), Promise::AfterSync).unwrap();
-        tokio::spawn(commit_loop.run());
+        let may_commit = Arc::new(Notify::new());
+        let hanging = Arc::clone(&may_commit);
+        tokio::spawn(async move {
+            hanging.notified().await;
+            commit_loop.run().await
+        });
         let commits = Commits::new(handle);
         let me = commits.standing().host;
         let (one, one_at) = serve(2, are_ready[0]).await;
@@ -185,7 +203,7 @@ impl Restarted {
             random: Random::seeded(seed),
             patience: Patience { read: WAIT, write: WAIT },
         };
-        Self { coordinator, commits, peers: [one, other], table }
+        Self { coordinator, commits, peers: [one, other], table, may_commit }
     }
 
     fn write(&self) -> RowWrite {
@@ -279,4 +297,26 @@ async fn a_confirmed_replica_carries_its_writes_out_itself() {
     restarted.commits.handle().confirm(store, None, StoreId(9)).await.unwrap();
     assert_eq!(restarted.replaced().await, Ok(0));
     assert_eq!(restarted.forwarded(), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_row_whose_stamp_comes_after_the_deadline_is_sent_all_the_same() {
+    let mut restarted = Restarted::on_a_hanging_disk([true, true], 1).await;
+    restarted.coordinator.patience.write = Duration::from_millis(100);
+    let store = restarted.commits.standing().store;
+    let handle = restarted.commits.handle().clone();
+    let confirming = handle.confirm(store, None, StoreId(9));
+    tokio::pin!(confirming);
+    let outcome = tokio::select! {
+        biased;
+        _ = &mut confirming => panic!("nothing is committed yet"),
+        outcome = restarted.replaced() => outcome,
+    };
+    let level = Consistency::One;
+    assert_eq!(outcome, Err(WriteError::Timeout { level, received: 0, required: 1 }));
+    restarted.may_commit.notify_one();
+    confirming.await.unwrap();
+    for peer in &restarted.peers {
+        tokio::time::timeout(WAIT, peer.was_sent.notified()).await.expect("the row is sent");
+    }
 }
