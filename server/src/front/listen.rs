@@ -10,7 +10,7 @@ use super::session::Session;
 use super::{Front, FrontCounters};
 
 /// After so much silence a client's host is asked whether it is there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
 
 impl Front {
     /// Accepts connections until the node drains, one task for each.

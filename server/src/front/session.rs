@@ -65,6 +65,17 @@ pub(super) struct Circumstances {
 
 type Running = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
+/// What the other end of the connection still does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// It may send more.
+    Speaks,
+    /// It sends nothing more, and may hear the answers to what it has sent.
+    HasHungUp,
+    /// It hears nothing more.
+    IsGone,
+}
+
 /// One connection of a driver.
 pub(super) struct Session<R, W> {
     front: Arc<Front>,
@@ -78,10 +89,7 @@ pub(super) struct Session<R, W> {
     compression: Option<Compression>,
     has_started: bool,
     is_reading: bool,
-    /// Whether the client sends nothing more.
-    has_hung_up: bool,
-    /// Whether the client may still hear something.
-    is_heard: bool,
+    client: Client,
     /// When the client last took something, or had nothing to take.
     taken_at: Instant,
     read_size: usize,
@@ -103,8 +111,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             compression: None,
             has_started: false,
             is_reading: true,
-            has_hung_up: false,
-            is_heard: true,
+            client: Client::Speaks,
             taken_at,
             read_size: READ_MIN,
         }
@@ -118,7 +125,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         // The client hears the end; that it may be gone already does not matter.
         let _ = self.writer.shutdown().await;
-        if self.is_heard && !self.has_hung_up {
+        if self.client == Client::Speaks {
             self.linger().await;
         }
     }
@@ -152,12 +159,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     /// Finishes what runs, and neither reads nor says anything more.
     fn abandon(&mut self) {
         self.is_reading = false;
-        self.is_heard = false;
+        self.client = Client::IsGone;
         self.out.clear();
     }
 
     fn answer(&mut self, reply: &Reply) {
-        if self.is_heard {
+        if self.client != Client::IsGone {
             self.out.extend_from_slice(&reply.bytes);
         }
         if reply.keyspace.is_some() {
@@ -180,7 +187,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         if count == 0 {
             // It may have closed only its own direction, and read the answers still.
             self.is_reading = false;
-            self.has_hung_up = true;
+            self.client = Client::HasHungUp;
             return;
         }
         let is_full = self.inbound.len() == self.inbound.capacity();

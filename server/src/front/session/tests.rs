@@ -199,7 +199,7 @@ async fn a_client_that_never_pauses_does_not_keep_the_node_from_stopping() {
     };
     let reading = async { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await };
     let stopping = async { tokio::join!(sending, reading, client.session) };
-    let (_, _, session) = timeout(Duration::from_secs(20), stopping).await.unwrap();
+    let ((), _, session) = timeout(Duration::from_secs(20), stopping).await.unwrap();
     session.unwrap();
 }
 
