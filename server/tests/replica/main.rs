@@ -3,6 +3,7 @@
 
 mod copies;
 mod losses;
+mod power;
 mod removals;
 mod store;
 

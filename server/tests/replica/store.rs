@@ -31,28 +31,35 @@ pub(crate) struct Store {
     pub(crate) counters: Arc<ReplicaCounters>,
     /// The last store id that was drawn.
     drawn: u128,
+    /// When answers leave.
+    promise: Promise,
 }
 
 impl Store {
     /// An empty store; stores of different numbers never have the same id.
     pub(crate) fn new(number: u128) -> Self {
-        Self::open(MemoryDisk::new(), number << 64)
+        Self::promising(number, Promise::AfterSync)
+    }
+
+    /// An empty store whose answers leave when `promise` says.
+    pub(crate) fn promising(number: u128, promise: Promise) -> Self {
+        Self::open(MemoryDisk::new(), number << 64, promise)
     }
 
     /// The same store after a restart of its node.
     pub(crate) fn restarted(self) -> Self {
-        Self::open(self.disk, self.drawn)
+        Self::open(self.disk, self.drawn, self.promise)
     }
 
-    fn open(disk: MemoryDisk, mut drawn: u128) -> Self {
+    fn open(disk: MemoryDisk, mut drawn: u128, promise: Promise) -> Self {
         let opened = open_in_memory(&disk, &mut || {
             drawn += 1;
             drawn
         });
         let opened = opened.expect("the disk opens");
         let engine = Arc::clone(&opened.engine);
-        let committer = Committer::new(opened, Promise::AfterSync).expect("the disk reads");
-        Self { disk, engine, committer, counters: Arc::default(), drawn }
+        let committer = Committer::new(opened, promise).expect("the disk reads");
+        Self { disk, engine, committer, counters: Arc::default(), drawn, promise }
     }
 
     pub(crate) fn id(&self) -> StoreId {
