@@ -48,7 +48,7 @@ fn traced_run(builder: starling_tests::cluster::Builder) -> Result<Judgement> {
     cluster.define(&[
         "CREATE KEYSPACE app WITH replication = \
          {'class': 'SimpleStrategy', 'replication_factor': 1}",
-        "CREATE TABLE app.marks (mark text PRIMARY KEY)",
+        "CREATE TABLE app.marks (mark text PRIMARY KEY, again text)",
     ])?;
     let clients = (0..CLIENTS).map(|_| cluster.nodes()[0].client()).collect::<Result<Vec<_>>>()?;
     let ports = clients.iter().map(|client| Ok(client.local_address()?.port()));
@@ -71,7 +71,9 @@ fn write_all(clients: Vec<Client>) -> Result<()> {
                 scope.spawn(move || {
                     (0..WRITES).try_for_each(|n| {
                         let mark = mark(writer, n);
-                        client.run(&format!("INSERT INTO app.marks (mark) VALUES ('{mark}')"))
+                        client.run(&format!(
+                            "INSERT INTO app.marks (mark, again) VALUES ('{mark}', '{mark}')"
+                        ))
                     })
                 })
             })
@@ -93,6 +95,9 @@ fn wait_written(output: &Path, process: u32) -> Result<()> {
 }
 
 /// What one write is known by, in its request and in the log.
+///
+/// A row holds it twice: the log is cut into blocks of 32 KiB, each with a header, and a cut
+/// through one of the two leaves the other whole.
 fn mark(writer: usize, n: usize) -> String {
     format!("mark_{writer:02}_{n:03}_")
 }
