@@ -216,11 +216,16 @@ impl Shell {
 
     /// Forgets what a change of the schema makes untrue.
     fn follow(&mut self, statement: &Statement, is_done: bool) {
-        let is_data = table_of(statement).is_some() || matches!(statement, Statement::Use(_));
+        let is_data = table_of(statement).is_some()
+            || matches!(statement, Statement::Use(_) | Statement::Batch(_));
         if !is_data {
             self.catalog.clear();
         }
-        if is_done && matches!(statement, Statement::DropKeyspace(_) | Statement::DropTable(_)) {
+        let ends_rows = matches!(
+            statement,
+            Statement::DropKeyspace(_) | Statement::DropTable(_) | Statement::Truncate(_)
+        );
+        if is_done && ends_rows {
             self.contexts.clear();
         }
     }

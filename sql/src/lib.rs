@@ -37,8 +37,9 @@ pub use parser::{DEPTH_MAX, parse};
 pub use position::{At, Position};
 pub use split::{Fragment, Open, Rest, Split, split};
 pub use statement::{
-    AlterKeyspace, ColumnDefinition, CreateKeyspace, CreateTable, Delete, DropKeyspace, DropTable,
-    Insert, PrimaryKey, Properties, Property, Select, Statement, Update,
+    AlterKeyspace, AlterTable, Alteration, Batch, BatchKind, BatchStatement, ColumnDefinition,
+    CreateKeyspace, CreateTable, Delete, DropKeyspace, DropTable, Insert, PrimaryKey, Properties,
+    Property, Select, Statement, Update,
 };
 pub use term::{Literal, Marker, Name, Qualified, Term, TermKind, TypeName};
 

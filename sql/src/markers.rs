@@ -3,8 +3,9 @@
 //! Callers: PREPARE, which tells the client how many values a statement takes and by what names.
 
 use crate::{
-    Assignment, Attribute, Change, Condition, InList, Marker, OrderBy, Relation, Select, Selection,
-    Selector, Statement, Subject, Target, Term, TermKind, Test, Using,
+    Alteration, Assignment, Attribute, Batch, BatchStatement, Change, Condition, Delete, InList,
+    Insert, Marker, OrderBy, Relation, Select, Selection, Selector, Statement, Subject, Target,
+    Term, TermKind, Test, Update, Using,
 };
 
 impl Statement {
@@ -13,32 +14,21 @@ impl Statement {
         let mut found = Found(Vec::new());
         match self {
             Self::Select(select) => found.in_select(select),
-            Self::Insert(insert) => {
-                found.in_terms(&insert.values);
-                found.in_using(&insert.using);
-                found.in_selections(&insert.returning);
-            }
-            Self::Update(update) => {
-                found.in_using(&update.using);
-                found.in_assignments(&update.assignments);
-                found.in_relations(&update.relations);
-                found.in_condition(update.condition.as_ref());
-                found.in_selections(&update.returning);
-            }
-            Self::Delete(delete) => {
-                for target in &delete.targets {
-                    found.in_target(target);
+            Self::Insert(insert) => found.in_insert(insert),
+            Self::Update(update) => found.in_update(update),
+            Self::Delete(delete) => found.in_delete(delete),
+            Self::Batch(batch) => found.in_batch(batch),
+            Self::AlterTable(alter) => {
+                if let Alteration::Drop { timestamp, .. } = &alter.alteration {
+                    found.in_terms(timestamp);
                 }
-                found.in_using(&delete.using);
-                found.in_relations(&delete.relations);
-                found.in_condition(delete.condition.as_ref());
-                found.in_selections(&delete.returning);
             }
             Self::CreateKeyspace(_)
             | Self::AlterKeyspace(_)
             | Self::DropKeyspace(_)
             | Self::CreateTable(_)
             | Self::DropTable(_)
+            | Self::Truncate(_)
             | Self::Use(_)
             | Self::Unsupported { .. } => {}
         }
@@ -68,6 +58,41 @@ impl<'a> Found<'a> {
         self.in_terms(&select.limit);
         if select.is_using_last {
             self.in_using(&select.using);
+        }
+    }
+
+    fn in_insert(&mut self, insert: &'a Insert) {
+        self.in_terms(&insert.values);
+        self.in_using(&insert.using);
+        self.in_selections(&insert.returning);
+    }
+
+    fn in_update(&mut self, update: &'a Update) {
+        self.in_using(&update.using);
+        self.in_assignments(&update.assignments);
+        self.in_relations(&update.relations);
+        self.in_condition(update.condition.as_ref());
+        self.in_selections(&update.returning);
+    }
+
+    fn in_delete(&mut self, delete: &'a Delete) {
+        for target in &delete.targets {
+            self.in_target(target);
+        }
+        self.in_using(&delete.using);
+        self.in_relations(&delete.relations);
+        self.in_condition(delete.condition.as_ref());
+        self.in_selections(&delete.returning);
+    }
+
+    fn in_batch(&mut self, batch: &'a Batch) {
+        self.in_using(&batch.using);
+        for statement in &batch.statements {
+            match statement {
+                BatchStatement::Insert(insert) => self.in_insert(insert),
+                BatchStatement::Update(update) => self.in_update(update),
+                BatchStatement::Delete(delete) => self.in_delete(delete),
+            }
         }
     }
 

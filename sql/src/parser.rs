@@ -44,15 +44,10 @@ pub fn parse(text: &str) -> Result<Statement, SyntaxError> {
 /// Statements that are known by their first words only, and what to call them.
 const UNSUPPORTED: &[(&[&str], &str)] = &[
     (&["ADD", "IDENTITY"], "ADD IDENTITY"),
-    (&["ALTER", "COLUMNFAMILY"], "ALTER TABLE"),
     (&["ALTER", "MATERIALIZED", "VIEW"], "ALTER MATERIALIZED VIEW"),
     (&["ALTER", "ROLE"], "ALTER ROLE"),
-    (&["ALTER", "TABLE"], "ALTER TABLE"),
     (&["ALTER", "TYPE"], "ALTER TYPE"),
     (&["ALTER", "USER"], "ALTER USER"),
-    (&["BEGIN", "BATCH"], BATCH),
-    (&["BEGIN", "COUNTER", "BATCH"], BATCH),
-    (&["BEGIN", "UNLOGGED", "BATCH"], BATCH),
     (&["CREATE", "AGGREGATE"], "CREATE AGGREGATE"),
     (&["CREATE", "CUSTOM", "INDEX"], "CREATE INDEX"),
     (&["CREATE", "FUNCTION"], "CREATE FUNCTION"),
@@ -78,10 +73,7 @@ const UNSUPPORTED: &[(&[&str], &str)] = &[
     (&["GRANT"], "GRANT"),
     (&["LIST"], "LIST"),
     (&["REVOKE"], "REVOKE"),
-    (&["TRUNCATE"], "TRUNCATE"),
 ];
-/// The one of them that holds semicolons of its own.
-const BATCH: &str = "BATCH";
 
 /// A place in the tokens of a statement.
 struct Parser {
@@ -115,6 +107,9 @@ impl Parser {
             }
             return self.insert(table).map(Statement::Insert);
         }
+        if self.takes_word("BEGIN") {
+            return self.batch(text);
+        }
         if self.takes_word("UPDATE") {
             return self.update().map(Statement::Update);
         }
@@ -134,9 +129,21 @@ impl Parser {
 
     /// Takes the rest of a statement as it is.
     fn skip(&mut self, what: &'static str, text: &str) -> Statement {
-        while *self.peek() != Token::EOF && (what == BATCH || *self.peek() != Token::SemiColon) {
+        while !matches!(self.peek(), Token::EOF | Token::SemiColon) {
             self.advance();
         }
+        Self::unsupported_one(what, text)
+    }
+
+    /// Takes the rest of a batch as it is, with the semicolons in it.
+    fn skip_batch(&mut self, what: &'static str, text: &str) -> Statement {
+        while *self.peek() != Token::EOF {
+            self.advance();
+        }
+        Self::unsupported_one(what, text)
+    }
+
+    fn unsupported_one(what: &'static str, text: &str) -> Statement {
         let is_end = |char: char| char == ';' || char.is_whitespace();
         Statement::Unsupported { what, text: text.trim_start().trim_end_matches(is_end).to_owned() }
     }

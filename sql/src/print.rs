@@ -3,15 +3,16 @@
 //! The text is one line of canonical CQL: keywords in capitals, names in quotes only where they need
 //! them, clauses in the order of the grammar.
 
+mod definition;
+
 use std::fmt::{self, Display, Formatter};
 
 use types::Order;
 
 use crate::words::needs_quotes;
 use crate::{
-    AlterKeyspace, Assignment, Attribute, Change, ColumnDefinition, Comparison, Condition,
-    CreateKeyspace, CreateTable, Delete, DropKeyspace, DropTable, InList, Insert, Literal, Marker,
-    Name, OrderBy, PrimaryKey, Properties, PropertyValue, Qualified, Relation, Select, Selection,
+    Assignment, Attribute, Batch, BatchKind, BatchStatement, Change, Comparison, Condition, Delete,
+    InList, Insert, Literal, Marker, Name, OrderBy, Qualified, Relation, Select, Selection,
     Selector, Statement, Subject, Target, Term, TermKind, Test, TypeName, Update, Using,
 };
 
@@ -22,108 +23,16 @@ impl Display for Statement {
             Self::AlterKeyspace(statement) => statement.fmt(f),
             Self::DropKeyspace(statement) => statement.fmt(f),
             Self::CreateTable(statement) => statement.fmt(f),
+            Self::AlterTable(statement) => statement.fmt(f),
             Self::DropTable(statement) => statement.fmt(f),
+            Self::Truncate(table) => write!(f, "TRUNCATE {table}"),
             Self::Use(keyspace) => write!(f, "USE {keyspace}"),
             Self::Select(statement) => statement.fmt(f),
             Self::Insert(statement) => statement.fmt(f),
             Self::Update(statement) => statement.fmt(f),
             Self::Delete(statement) => statement.fmt(f),
+            Self::Batch(statement) => statement.fmt(f),
             Self::Unsupported { text, .. } => f.write_str(text),
-        }
-    }
-}
-
-impl Display for CreateKeyspace {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let exists = if_some(self.if_not_exists, "IF NOT EXISTS ");
-        write!(f, "CREATE KEYSPACE {exists}{} WITH {}", self.keyspace, self.properties)
-    }
-}
-
-impl Display for AlterKeyspace {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let exists = if_some(self.if_exists, "IF EXISTS ");
-        write!(f, "ALTER KEYSPACE {exists}{} WITH {}", self.keyspace, self.properties)
-    }
-}
-
-impl Display for DropKeyspace {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "DROP KEYSPACE {}{}", if_some(self.if_exists, "IF EXISTS "), self.keyspace)
-    }
-}
-
-impl Display for DropTable {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "DROP TABLE {}{}", if_some(self.if_exists, "IF EXISTS "), self.table)
-    }
-}
-
-impl Display for CreateTable {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let exists = if_some(self.if_not_exists, "IF NOT EXISTS ");
-        write!(f, "CREATE TABLE {exists}{} ({}", self.table, Commas(&self.columns))?;
-        if let Some(key) = &self.primary_key {
-            write!(f, ", {key}")?;
-        }
-        f.write_str(")")?;
-        let mut options = Vec::new();
-        if !self.clustering_order.is_empty() {
-            let orders: Vec<_> = self.clustering_order.iter().map(Ordered).collect();
-            options.push(format!("CLUSTERING ORDER BY ({})", Commas(&orders)));
-        }
-        if self.compact_storage {
-            options.push("COMPACT STORAGE".to_owned());
-        }
-        if !self.properties.properties.is_empty() {
-            options.push(self.properties.to_string());
-        }
-        if options.is_empty() { Ok(()) } else { write!(f, " WITH {}", Ands(&options)) }
-    }
-}
-
-/// A column and which way it sorts.
-struct Ordered<'a>(&'a (Name, Order));
-
-impl Display for Ordered<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0.0, direction(self.0.1))
-    }
-}
-
-impl Display for ColumnDefinition {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.name, self.kind, if_some(self.is_static, " STATIC"))
-    }
-}
-
-impl Display for PrimaryKey {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.partition[..] {
-            [one] => write!(f, "PRIMARY KEY ({one}")?,
-            several => write!(f, "PRIMARY KEY (({})", Commas(several))?,
-        }
-        self.clustering.iter().try_for_each(|column| write!(f, ", {column}"))?;
-        f.write_str(")")
-    }
-}
-
-impl Display for Properties {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (place, property) in self.properties.iter().enumerate() {
-            let and = if_some(place > 0, " AND ");
-            write!(f, "{and}{} = {}", property.name, property.value)?;
-        }
-        Ok(())
-    }
-}
-
-impl Display for PropertyValue {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Literal(literal) => literal.fmt(f),
-            Self::Word(word) => word.fmt(f),
-            Self::Map(pairs) => write!(f, "{{{}}}", Pairs(pairs)),
         }
     }
 }
@@ -182,6 +91,29 @@ impl Display for Delete {
         write_where(f, &self.relations)?;
         write_if(f, self.condition.as_ref())?;
         write_returning(f, &self.returning)
+    }
+}
+
+impl Display for Batch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            BatchKind::Logged => "BEGIN BATCH",
+            BatchKind::Unlogged => "BEGIN UNLOGGED BATCH",
+            BatchKind::Counter => "BEGIN COUNTER BATCH",
+        })?;
+        self.using.fmt(f)?;
+        self.statements.iter().try_for_each(|statement| write!(f, " {statement};"))?;
+        f.write_str(" APPLY BATCH")
+    }
+}
+
+impl Display for BatchStatement {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Insert(insert) => insert.fmt(f),
+            Self::Update(update) => update.fmt(f),
+            Self::Delete(delete) => delete.fmt(f),
+        }
     }
 }
 

@@ -128,7 +128,8 @@ impl<'a> Current<'a> {
             word.is_some_and(|word| word.eq_ignore_ascii_case(wanted))
         };
         let first = |place: usize, wanted| is(self.first.get(place), wanted);
-        let kind = usize::from(first(1, "UNLOGGED") || first(1, "COUNTER"));
+        let has_kind = ["LOGGED", "UNLOGGED", "COUNTER"].iter().any(|kind| first(1, kind));
+        let kind = usize::from(has_kind);
         let is_batch = first(0, "BEGIN") && first(1 + kind, "BATCH");
         let is_ended = is(self.last.first(), "APPLY") && is(self.last.get(1), "BATCH");
         is_batch && !is_ended
@@ -173,6 +174,8 @@ mod tests {
         assert_eq!(texts(&format!("{batch}; USE a;")), [batch, "USE a"]);
         let counter = "begin unlogged batch update x; apply /* now */ batch";
         assert_eq!(texts(&format!("{counter};")), [counter]);
+        let logged = "BEGIN LOGGED BATCH USING TIMESTAMP 1 DELETE x; ; APPLY BATCH";
+        assert_eq!(texts(&format!("{logged};TRUNCATE x;")), [logged, "TRUNCATE x"]);
         assert_eq!(open("BEGIN COUNTER BATCH UPDATE x;"), Some(Open::Batch));
         assert_eq!(texts("BEGIN TRANSACTION; USE a;"), ["BEGIN TRANSACTION", "USE a"]);
     }

@@ -22,8 +22,12 @@ pub enum Statement {
     DropKeyspace(DropKeyspace),
     /// CREATE TABLE.
     CreateTable(CreateTable),
+    /// ALTER TABLE.
+    AlterTable(AlterTable),
     /// DROP TABLE.
     DropTable(DropTable),
+    /// TRUNCATE: the table whose rows all go.
+    Truncate(Qualified),
     /// `USE keyspace`.
     Use(Name),
     /// SELECT.
@@ -34,9 +38,11 @@ pub enum Statement {
     Update(Update),
     /// DELETE.
     Delete(Delete),
+    /// BEGIN BATCH … APPLY BATCH.
+    Batch(Batch),
     /// A statement of Cassandra's that is known by its first words only.
     Unsupported {
-        /// Those words: `ALTER TABLE`, `BATCH`…
+        /// Those words: `CREATE INDEX`, `GRANT`…
         what: &'static str,
         /// The whole text.
         text: String,
@@ -51,6 +57,7 @@ impl Statement {
             Self::Insert(insert) => Some(&insert.using),
             Self::Update(update) => Some(&update.using),
             Self::Delete(delete) => Some(&delete.using),
+            Self::Batch(batch) => Some(&batch.using),
             _ => None,
         }
     }
@@ -147,6 +154,56 @@ pub struct PrimaryKey {
     pub partition: Vec<Name>,
     /// The clustering columns.
     pub clustering: Vec<Name>,
+}
+
+/// `ALTER TABLE [IF EXISTS] t …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlterTable {
+    /// Whether IF EXISTS is there.
+    pub if_exists: bool,
+    /// The table.
+    pub table: Qualified,
+    /// What is to be different.
+    pub alteration: Alteration,
+}
+
+/// What ALTER TABLE makes different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alteration {
+    /// `ADD [IF NOT EXISTS] c type`, `ADD (c type, d type)`.
+    Add {
+        /// Whether IF NOT EXISTS is there.
+        if_not_exists: bool,
+        /// The columns; not empty.
+        columns: Vec<ColumnDefinition>,
+    },
+    /// `DROP [IF EXISTS] c`, `DROP (c, d)`.
+    Drop {
+        /// Whether IF EXISTS is there.
+        if_exists: bool,
+        /// The columns; not empty.
+        columns: Vec<Name>,
+        /// The operand of USING TIMESTAMP: an integer or a marker.
+        timestamp: Option<Term>,
+    },
+    /// `DROP COMPACT STORAGE`.
+    DropCompactStorage,
+    /// `RENAME [IF EXISTS] a TO b AND c TO d`.
+    Rename {
+        /// Whether IF EXISTS is there.
+        if_exists: bool,
+        /// Old and new names; not empty.
+        columns: Vec<(Name, Name)>,
+    },
+    /// `ALTER c TYPE type`.
+    Retype {
+        /// The column.
+        column: Name,
+        /// The type that it should have.
+        kind: TypeName,
+    },
+    /// `WITH …`: the options; not empty.
+    Options(Properties),
 }
 
 /// `DROP TABLE [IF EXISTS] t`.
@@ -253,4 +310,37 @@ pub struct Delete {
     pub condition: Option<Condition>,
     /// What follows RETURNING; empty if it is not there.
     pub returning: Vec<Selection>,
+}
+
+/// `BEGIN … BATCH … APPLY BATCH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// What is promised of its statements as a whole.
+    pub kind: BatchKind,
+    /// The attributes after USING.
+    pub using: Using,
+    /// The statements, possibly none.
+    pub statements: Vec<BatchStatement>,
+}
+
+/// What a batch promises of its statements as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchKind {
+    /// `BEGIN BATCH`, `BEGIN LOGGED BATCH`: all are done in the end, or none.
+    Logged,
+    /// `BEGIN UNLOGGED BATCH`: what is of one partition is done as a whole.
+    Unlogged,
+    /// `BEGIN COUNTER BATCH`.
+    Counter,
+}
+
+/// One statement of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BatchStatement {
+    /// INSERT.
+    Insert(Insert),
+    /// UPDATE.
+    Update(Update),
+    /// DELETE.
+    Delete(Delete),
 }

@@ -174,6 +174,9 @@ impl Kind {
             Statement::Update(update) => Self::Update(UpdatePlan::new(update, session, markers)?),
             Statement::Delete(delete) => Self::Delete(DeletePlan::new(delete, session, markers)?),
             Statement::Unsupported { what, .. } => return Err(PlanError::unsupported(*what)),
+            Statement::Batch(_) => return Err(PlanError::unsupported("BATCH")),
+            Statement::AlterTable(_) => return Err(PlanError::unsupported("ALTER TABLE")),
+            Statement::Truncate(_) => return Err(PlanError::unsupported("TRUNCATE")),
             definition => match Definition::new(definition, session)? {
                 Some(definition) => Self::Definition(definition),
                 None => Self::Nothing,

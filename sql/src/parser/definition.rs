@@ -1,12 +1,13 @@
-//! The statements that make and drop keyspaces and tables.
+//! The statements that make, change, empty and drop keyspaces and tables.
 
 use sqlparser::tokenizer::Token;
 use types::Order;
 
 use super::Parser;
 use crate::{
-    AlterKeyspace, ColumnDefinition, CreateKeyspace, CreateTable, DropKeyspace, DropTable, Literal,
-    Name, PrimaryKey, Properties, Property, PropertyValue, Qualified, Statement, SyntaxError,
+    AlterKeyspace, AlterTable, Alteration, ColumnDefinition, CreateKeyspace, CreateTable,
+    DropKeyspace, DropTable, Literal, Name, PrimaryKey, Properties, Property, PropertyValue,
+    Qualified, Statement, SyntaxError,
 };
 
 /// The words that each mean the same.
@@ -24,6 +25,10 @@ impl Parser {
         }
         if self.takes_word("ALTER") {
             return self.alter();
+        }
+        if self.takes_word("TRUNCATE") {
+            self.takes_one_of(TABLE);
+            return self.qualified("a table").map(Statement::Truncate);
         }
         self.refuse("a statement (SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, USE…)")
     }
@@ -68,7 +73,66 @@ impl Parser {
             let alter = AlterKeyspace { if_exists, keyspace, properties };
             return Ok(Statement::AlterKeyspace(alter));
         }
+        if self.takes_one_of(TABLE) {
+            let if_exists = self.takes_words(&["IF", "EXISTS"]);
+            let table = self.qualified("a table")?;
+            let alteration = self.alteration()?;
+            return Ok(Statement::AlterTable(AlterTable { if_exists, table, alteration }));
+        }
         self.refuse("KEYSPACE, TABLE, TYPE, MATERIALIZED VIEW, ROLE or USER")
+    }
+
+    fn alteration(&mut self) -> Result<Alteration, SyntaxError> {
+        if self.takes_word("ADD") {
+            let if_not_exists = self.takes_words(&["IF", "NOT", "EXISTS"]);
+            let columns = self.listed(Self::added_column)?;
+            return Ok(Alteration::Add { if_not_exists, columns });
+        }
+        if self.takes_words(&["DROP", "COMPACT", "STORAGE"]) {
+            return Ok(Alteration::DropCompactStorage);
+        }
+        if self.takes_word("DROP") {
+            let if_exists = self.takes_words(&["IF", "EXISTS"]);
+            let columns = self.listed(|parser| parser.name("a column"))?;
+            let has_timestamp = self.takes_words(&["USING", "TIMESTAMP"]);
+            let timestamp = if has_timestamp { Some(self.integer_or_marker()?) } else { None };
+            return Ok(Alteration::Drop { if_exists, columns, timestamp });
+        }
+        if self.takes_word("RENAME") {
+            let if_exists = self.takes_words(&["IF", "EXISTS"]);
+            let columns = self.conjunction(Self::renaming)?;
+            return Ok(Alteration::Rename { if_exists, columns });
+        }
+        if self.takes_word("ALTER") {
+            let column = self.name("a column")?;
+            self.expect_words(&["TYPE"])?;
+            return Ok(Alteration::Retype { column, kind: self.type_name()? });
+        }
+        if self.is_word(0, "WITH") {
+            return self.properties().map(Alteration::Options);
+        }
+        self.refuse("ADD, DROP, RENAME, ALTER or WITH")
+    }
+
+    /// One or more items, in parentheses or without.
+    fn listed<T>(
+        &mut self,
+        item: impl FnMut(&mut Self) -> Result<T, SyntaxError>,
+    ) -> Result<Vec<T>, SyntaxError> {
+        if *self.peek() == Token::LParen { self.parenthesised(item) } else { self.list(item) }
+    }
+
+    fn added_column(&mut self) -> Result<ColumnDefinition, SyntaxError> {
+        let name = self.name("a column")?;
+        let kind = self.type_name()?;
+        Ok(ColumnDefinition { name, kind, is_static: self.takes_word("STATIC") })
+    }
+
+    /// `a TO b`.
+    fn renaming(&mut self) -> Result<(Name, Name), SyntaxError> {
+        let from = self.name("a column")?;
+        self.expect_words(&["TO"])?;
+        Ok((from, self.name("the new name of the column")?))
     }
 
     fn takes_one_of(&mut self, words: [&str; 2]) -> bool {

@@ -1,7 +1,12 @@
-//! SELECT, INSERT, UPDATE and DELETE, after their first word.
+//! SELECT, INSERT, UPDATE, DELETE and BATCH, after their first word.
+
+use sqlparser::tokenizer::Token;
 
 use super::Parser;
-use crate::{Delete, Insert, Qualified, Select, SyntaxError, Update};
+use crate::{
+    Batch, BatchKind, BatchStatement, Delete, Insert, Qualified, Select, Statement, SyntaxError,
+    Update,
+};
 
 impl Parser {
     pub(super) fn select(&mut self) -> Result<Select, SyntaxError> {
@@ -80,5 +85,55 @@ impl Parser {
         let condition = self.condition()?;
         let returning = self.returning()?;
         Ok(Delete { targets, table, using, relations, condition, returning })
+    }
+
+    /// The rest of a batch; one with an INSERT JSON in it is known by that only.
+    pub(super) fn batch(&mut self, text: &str) -> Result<Statement, SyntaxError> {
+        let kind = self.batch_kind()?;
+        let using = self.using()?;
+        let mut statements = Vec::new();
+        while !self.takes_word("APPLY") {
+            if self.is_insert_json() {
+                return Ok(self.skip_batch("INSERT JSON", text));
+            }
+            statements.push(self.batch_statement()?);
+            self.takes(&Token::SemiColon);
+        }
+        self.expect_words(&["BATCH"])?;
+        Ok(Statement::Batch(Batch { kind, using, statements }))
+    }
+
+    fn batch_kind(&mut self) -> Result<BatchKind, SyntaxError> {
+        for (words, kind) in [
+            (&["BATCH"][..], BatchKind::Logged),
+            (&["LOGGED", "BATCH"], BatchKind::Logged),
+            (&["UNLOGGED", "BATCH"], BatchKind::Unlogged),
+            (&["COUNTER", "BATCH"], BatchKind::Counter),
+        ] {
+            if self.takes_words(words) {
+                return Ok(kind);
+            }
+        }
+        self.refuse("BATCH, LOGGED BATCH, UNLOGGED BATCH or COUNTER BATCH")
+    }
+
+    fn batch_statement(&mut self) -> Result<BatchStatement, SyntaxError> {
+        if self.takes_word("INSERT") {
+            let table = self.insert_table()?;
+            return self.insert(table).map(BatchStatement::Insert);
+        }
+        if self.takes_word("UPDATE") {
+            return self.update().map(BatchStatement::Update);
+        }
+        if self.takes_word("DELETE") {
+            return self.delete().map(BatchStatement::Delete);
+        }
+        self.refuse("INSERT, UPDATE, DELETE or APPLY BATCH")
+    }
+
+    /// Whether `INSERT INTO t JSON` or `INSERT INTO ks.t JSON` comes next.
+    fn is_insert_json(&self) -> bool {
+        let table = if *self.peek_nth(3) == Token::Period { 3 } else { 1 };
+        self.are_words(&["INSERT", "INTO"]) && self.is_word(2 + table, "JSON")
     }
 }

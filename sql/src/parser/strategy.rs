@@ -9,10 +9,11 @@ use types::{Consistency, CqlType, Order};
 use uuid::Uuid;
 
 use crate::{
-    AlterKeyspace, Assignment, At, Attribute, Change, ColumnDefinition, Comparison, Condition,
-    CreateKeyspace, CreateTable, Delete, DropKeyspace, DropTable, InList, Insert, Literal, Marker,
-    Name, OrderBy, PrimaryKey, Properties, Property, PropertyValue, Qualified, Relation, Select,
-    Selection, Selector, Statement, Subject, Target, Term, TermKind, Test, TypeName, Update, Using,
+    AlterKeyspace, AlterTable, Alteration, Assignment, At, Attribute, Batch, BatchKind,
+    BatchStatement, Change, ColumnDefinition, Comparison, Condition, CreateKeyspace, CreateTable,
+    Delete, DropKeyspace, DropTable, InList, Insert, Literal, Marker, Name, OrderBy, PrimaryKey,
+    Properties, Property, PropertyValue, Qualified, Relation, Select, Selection, Selector,
+    Statement, Subject, Target, Term, TermKind, Test, TypeName, Update, Using,
 };
 
 /// Any statement but those that are known by their first words only.
@@ -23,6 +24,7 @@ pub(crate) fn statement() -> impl Strategy<Value = Statement> {
         1 => insert().prop_map(Statement::Insert),
         1 => update().prop_map(Statement::Update),
         1 => delete().prop_map(Statement::Delete),
+        1 => batch().prop_map(Statement::Batch),
     ]
 }
 
@@ -46,16 +48,56 @@ fn definition() -> impl Strategy<Value = Statement> {
         drop,
         drop_table,
         create_table().prop_map(Statement::CreateTable),
+        (any::<bool>(), qualified(), alteration()).prop_map(|(if_exists, table, alteration)| {
+            Statement::AlterTable(AlterTable { if_exists, table, alteration })
+        }),
+        qualified().prop_map(Statement::Truncate),
         name().prop_map(Statement::Use),
     ]
 }
 
+fn alteration() -> impl Strategy<Value = Alteration> {
+    let timestamp = option::of(integer_or_marker());
+    prop_oneof![
+        (any::<bool>(), vec(column(), 1..3))
+            .prop_map(|(if_not_exists, columns)| Alteration::Add { if_not_exists, columns }),
+        (any::<bool>(), vec(name(), 1..3), timestamp).prop_map(
+            |(if_exists, columns, timestamp)| Alteration::Drop { if_exists, columns, timestamp }
+        ),
+        Just(Alteration::DropCompactStorage),
+        (any::<bool>(), vec((name(), name()), 1..3))
+            .prop_map(|(if_exists, columns)| Alteration::Rename { if_exists, columns }),
+        (name(), type_name()).prop_map(|(column, kind)| Alteration::Retype { column, kind }),
+        properties(1).prop_map(Alteration::Options),
+    ]
+}
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let kind = select(vec![BatchKind::Logged, BatchKind::Unlogged, BatchKind::Counter]);
+    let statement = prop_oneof![
+        insert().prop_map(BatchStatement::Insert),
+        update().prop_map(BatchStatement::Update),
+        delete().prop_map(BatchStatement::Delete),
+    ];
+    (kind, using(), vec(statement, 0..4)).prop_map(|(kind, using, statements)| Batch {
+        kind,
+        using,
+        statements,
+    })
+}
+
+fn column() -> impl Strategy<Value = ColumnDefinition> {
+    (name(), type_name(), any::<bool>()).prop_map(|(name, kind, is_static)| ColumnDefinition {
+        name,
+        kind,
+        is_static,
+    })
+}
+
 fn create_table() -> impl Strategy<Value = CreateTable> {
-    let column = (name(), type_name(), any::<bool>())
-        .prop_map(|(name, kind, is_static)| ColumnDefinition { name, kind, is_static });
     let key = (vec(name(), 1..3), vec(name(), 0..3))
         .prop_map(|(partition, clustering)| PrimaryKey { partition, clustering });
-    let head = (any::<bool>(), qualified(), vec(column, 1..4), option::of(key));
+    let head = (any::<bool>(), qualified(), vec(column(), 1..4), option::of(key));
     let orders = vec((name(), order()), 0..3);
     (head, orders, any::<bool>(), properties(0)).prop_map(
         |(
@@ -382,6 +424,12 @@ fn name() -> impl Strategy<Value = Name> {
         "per",
         "group",
         "ann",
+        "add",
+        "apply",
+        "batch",
+        "compact",
+        "rename",
+        "to",
         "values",
         "static",
         "exists",

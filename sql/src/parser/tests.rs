@@ -165,16 +165,57 @@ const ACCEPTED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Statements about tables that are there, and how they are printed.
+const ALTERED: &[(&str, &str)] = &[
+    ("truncate t", "TRUNCATE t"),
+    ("TRUNCATE TABLE ks.\"T\";", "TRUNCATE ks.\"T\""),
+    ("TRUNCATE COLUMNFAMILY t", "TRUNCATE t"),
+    ("alter columnfamily if exists ks.t add a int", "ALTER TABLE IF EXISTS ks.t ADD a int"),
+    (
+        "ALTER TABLE t ADD a int STATIC, b Set<VarChar>",
+        "ALTER TABLE t ADD (a int STATIC, b set<text>)",
+    ),
+    ("ALTER TABLE t ADD IF NOT EXISTS (a int)", "ALTER TABLE t ADD IF NOT EXISTS a int"),
+    ("ALTER TABLE t DROP a", "ALTER TABLE t DROP a"),
+    ("ALTER TABLE t DROP compact", "ALTER TABLE t DROP compact"),
+    ("ALTER TABLE t DROP COMPACT STORAGE", "ALTER TABLE t DROP COMPACT STORAGE"),
+    (
+        "ALTER TABLE t DROP IF EXISTS (a, b) USING TIMESTAMP 5",
+        "ALTER TABLE t DROP IF EXISTS (a, b) USING TIMESTAMP 5",
+    ),
+    ("ALTER TABLE t RENAME a TO b", "ALTER TABLE t RENAME a TO b"),
+    (
+        "ALTER TABLE t RENAME IF EXISTS a TO b AND c TO \"D\"",
+        "ALTER TABLE t RENAME IF EXISTS a TO b AND c TO \"D\"",
+    ),
+    ("ALTER TABLE t ALTER a TYPE varchar", "ALTER TABLE t ALTER a TYPE text"),
+    (
+        "ALTER TABLE t WITH comment='x' AND conflict = 'lww'",
+        "ALTER TABLE t WITH comment = 'x' AND conflict = 'lww'",
+    ),
+];
+
+/// Batches, and how they are printed.
+const BATCHES: &[(&str, &str)] = &[
+    ("BEGIN BATCH APPLY BATCH", "BEGIN BATCH APPLY BATCH"),
+    ("begin logged batch apply batch;", "BEGIN BATCH APPLY BATCH"),
+    (
+        "BEGIN UNLOGGED BATCH USING TIMESTAMP ? AND CONSISTENCY one INSERT INTO t (a) VALUES (1); UPDATE t SET a += 1 WHERE b = ? DELETE FROM t WHERE a = 1; APPLY BATCH;",
+        "BEGIN UNLOGGED BATCH USING TIMESTAMP ? AND CONSISTENCY ONE INSERT INTO t (a) VALUES (1); UPDATE t SET a = a + 1 WHERE b = ?; DELETE FROM t WHERE a = 1; APPLY BATCH",
+    ),
+    (
+        "BEGIN COUNTER BATCH UPDATE t SET c = c + 1 WHERE k = 1 APPLY BATCH",
+        "BEGIN COUNTER BATCH UPDATE t SET c = c + 1 WHERE k = 1; APPLY BATCH",
+    ),
+];
+
 /// Statements that are known by their first words only.
 const UNSUPPORTED_ONES: &[(&str, &str)] = &[
-    ("TRUNCATE TABLE ks.t;", "TRUNCATE"),
-    ("alter table t add (a int, b text)", "ALTER TABLE"),
     ("ALTER TYPE u RENAME a TO b", "ALTER TYPE"),
     (
-        "BEGIN UNLOGGED BATCH USING TIMESTAMP 1 INSERT INTO t (a) VALUES (1); DELETE FROM t WHERE a = 1; APPLY BATCH;",
-        "BATCH",
+        "BEGIN BATCH DELETE FROM t WHERE a = 1; INSERT INTO ks.t JSON '{}'; APPLY BATCH;",
+        "INSERT JSON",
     ),
-    ("BEGIN BATCH APPLY BATCH", "BATCH"),
     (
         "CREATE CUSTOM INDEX IF NOT EXISTS i ON t (v) USING 'sai' WITH OPTIONS = {'a': 'b'}",
         "CREATE INDEX",
@@ -350,6 +391,42 @@ const REFUSED: &[(&str, &str)] = &[
         "DROP VIEW v",
         "line 1:6: expected KEYSPACE, TABLE, INDEX, TYPE, MATERIALIZED VIEW, FUNCTION, AGGREGATE, TRIGGER, ROLE or USER, found `VIEW`",
     ),
+    ("ALTER TABLE t", "line 1:14: expected ADD, DROP, RENAME, ALTER or WITH, found end of text"),
+    ("ALTER TABLE t ADD a", "line 1:20: expected a type, found end of text"),
+    ("ALTER TABLE t ADD (a int", "line 1:25: expected `,` or `)`, found end of text"),
+    ("ALTER TABLE t ADD ()", "line 1:20: expected a column, found `)`"),
+    ("ALTER TABLE t DROP", "line 1:19: expected a column, found end of text"),
+    (
+        "ALTER TABLE t DROP a USING TTL 1",
+        "line 1:22: expected the end of the statement, found `USING`",
+    ),
+    ("ALTER TABLE t RENAME a", "line 1:23: expected TO, found end of text"),
+    (
+        "ALTER TABLE t RENAME a TO select",
+        "line 1:27: expected the new name of the column, found `select`",
+    ),
+    ("ALTER TABLE t ALTER a", "line 1:22: expected TYPE, found end of text"),
+    ("ALTER TABLE t WITH", "line 1:19: expected an option, found end of text"),
+    ("ALTER TABLE t WITH CLUSTERING ORDER BY (a)", "line 1:31: expected `=`, found `ORDER`"),
+    ("TRUNCATE", "line 1:9: expected a table, found end of text"),
+    ("TRUNCATE TABLE", "line 1:15: expected a table, found end of text"),
+    (
+        "BEGIN TRANSACTION",
+        "line 1:7: expected BATCH, LOGGED BATCH, UNLOGGED BATCH or COUNTER BATCH, found `TRANSACTION`",
+    ),
+    (
+        "BEGIN BATCH SELECT a FROM t; APPLY BATCH",
+        "line 1:13: expected INSERT, UPDATE, DELETE or APPLY BATCH, found `SELECT`",
+    ),
+    (
+        "BEGIN BATCH DELETE FROM t WHERE a = 1;",
+        "line 1:39: expected INSERT, UPDATE, DELETE or APPLY BATCH, found end of text",
+    ),
+    (
+        "BEGIN BATCH ; APPLY BATCH",
+        "line 1:13: expected INSERT, UPDATE, DELETE or APPLY BATCH, found `;`",
+    ),
+    ("BEGIN BATCH APPLY", "line 1:18: expected BATCH, found end of text"),
     (
         "ALTER VIEW v",
         "line 1:7: expected KEYSPACE, TABLE, TYPE, MATERIALIZED VIEW, ROLE or USER, found `VIEW`",
@@ -369,7 +446,7 @@ fn statements_of_clients_are_accepted_and_come_back() {
 
 #[test]
 fn statements_are_printed_in_canonical_form() {
-    for (text, printed) in ACCEPTED {
+    for (text, printed) in [ACCEPTED, ALTERED, BATCHES].into_iter().flatten() {
         let statement = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(statement.to_string(), *printed);
         assert_eq!(parse(printed), Ok(statement));
@@ -448,6 +525,16 @@ fn markers_are_numbered_in_the_order_of_the_text() {
         .map(|index| (index, [(0, "c"), (5, "x")].iter().find(|it| it.0 == index).map(|it| it.1)))
         .collect();
     assert_eq!(names, wanted);
+}
+
+#[test]
+fn markers_are_numbered_through_a_batch() {
+    let text = "BEGIN BATCH USING TIMESTAMP ? INSERT INTO t (a) VALUES (:x) USING TTL ?; \
+        UPDATE t SET a = ? WHERE k = :x; DELETE m[?] FROM t WHERE k IN ?; APPLY BATCH";
+    let statement = parse(text).unwrap();
+    let indices: Vec<_> = statement.markers().iter().map(|marker| marker.index).collect();
+    assert_eq!(indices, [0, 1, 2, 3, 4, 5, 6]);
+    assert!(statement.using().is_some_and(|using| using.timestamp().is_some()));
 }
 
 #[test]
@@ -578,8 +665,15 @@ const WORDS: &[&str] = &[
     "PRIMARY",
     "WITH",
     "BEGIN",
+    "UNLOGGED",
     "BATCH",
     "APPLY",
+    "ALTER",
+    "ADD",
+    "DROP",
+    "RENAME",
+    "TO",
+    "TRUNCATE",
     "JSON",
     "int",
     "list<",
