@@ -302,11 +302,20 @@ pub struct GuardrailConfig {
     pub delete_rows_max: u32,
     /// How many rows one page may hold, whatever the client asks for.
     pub page_rows_max: u32,
+    /// How many statements one BATCH may have.
+    pub batch_statements_max: u32,
+    /// How much one BATCH may write: keys and values.
+    pub batch_bytes_max: ByteSize,
 }
 
 impl Default for GuardrailConfig {
     fn default() -> Self {
-        Self { delete_rows_max: 10_000, page_rows_max: 10_000 }
+        Self {
+            delete_rows_max: 10_000,
+            page_rows_max: 10_000,
+            batch_statements_max: 10_000,
+            batch_bytes_max: ByteSize::mib(4),
+        }
     }
 }
 
@@ -374,11 +383,14 @@ pub struct ClockConfig {
     /// A clock further from a peer's than this is logged and shown.
     #[serde(with = "units::duration")]
     pub skew_warn: Duration,
+    /// A client's timestamp further ahead of this node's clock than this is refused.
+    #[serde(with = "units::duration")]
+    pub future_max: Duration,
 }
 
 impl Default for ClockConfig {
     fn default() -> Self {
-        Self { skew_warn: Duration::from_millis(500) }
+        Self { skew_warn: Duration::from_millis(500), future_max: Duration::from_mins(10) }
     }
 }
 

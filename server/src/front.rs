@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use counters::FrontCounters;
 
-use crate::clock::{Clock, HybridClock};
+use crate::clock::{Clock, HybridClock, Random};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::coord::Coordinator;
@@ -49,6 +49,8 @@ pub struct FrontParts {
     pub clock: Arc<dyn Clock>,
     /// Write times.
     pub write_clock: HybridClock,
+    /// Which of two writes of one microsecond wins.
+    pub random: Random,
     /// Whether this node is a member yet.
     pub phase: Arc<ArcSwap<Phase>>,
     /// What the system tables say of this node.

@@ -110,6 +110,8 @@ impl Front {
         let context = BindContext {
             now_us: self.parts.clock.wall_us(),
             write_time_us: self.parts.write_clock.tick_us(),
+            client_timestamp_us: params.timestamp_us,
+            operation: self.parts.random.next_u64(),
             consistency: params.consistency,
             page_size: params.page_size,
             paging_state: params.paging_state.as_deref(),

@@ -222,6 +222,7 @@ impl Parts {
             proposals: Arc::clone(&self.proposals),
             clock: Arc::clone(&self.clock),
             write_clock: HybridClock::new(Arc::clone(&self.clock), 0),
+            random: self.random.clone(),
             phase: Arc::clone(&self.phase),
             local: self.local_node(),
         }))

@@ -70,6 +70,8 @@ impl Fixture {
         BindContext {
             now_us: NOW_US,
             write_time_us: NOW_US + 1,
+            client_timestamp_us: None,
+            operation: 0x0ABC_0000_0000_1234,
             consistency: Consistency::Quorum,
             page_size: None,
             paging_state: None,

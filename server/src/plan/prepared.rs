@@ -31,6 +31,12 @@ pub struct BindContext<'a> {
     pub now_us: i64,
     /// The hybrid logical clock, in microseconds since the Unix epoch: the time of a write.
     pub write_time_us: i64,
+    /// The time of a write by the client's clock, where it says one: drivers send it with
+    /// everything. Tables of last-write-wins heed it, siblings tables do not.
+    pub client_timestamp_us: Option<i64>,
+    /// Which of the writes of one microsecond wins in a table of last-write-wins: drawn at random,
+    /// once for each execution.
+    pub operation: u64,
     /// The level of the request; `USING CONSISTENCY` overrides it.
     pub consistency: Consistency,
     /// How many rows a page may have; none: as many as [`Limits::page_rows_max`] allows.
@@ -77,6 +83,12 @@ pub struct Limits {
     pub delete_rows_max: u32,
     /// How many rows one page may hold.
     pub page_rows_max: u32,
+    /// How many statements one BATCH may have.
+    pub batch_statements_max: u32,
+    /// How many bytes one BATCH may write.
+    pub batch_bytes_max: usize,
+    /// How far ahead of the wall clock a client's timestamp may lie, in microseconds.
+    pub future_max_us: i64,
     /// The conflict mode of tables where neither they nor their keyspace name one.
     pub default_conflict: Conflict,
 }
@@ -93,6 +105,9 @@ impl Limits {
             },
             delete_rows_max: config.guardrails.delete_rows_max,
             page_rows_max: config.guardrails.page_rows_max,
+            batch_statements_max: config.guardrails.batch_statements_max,
+            batch_bytes_max: config.guardrails.batch_bytes_max.as_len(),
+            future_max_us: i64::try_from(config.clock.future_max.as_micros()).unwrap_or(i64::MAX),
             default_conflict: match config.tables.default_conflict {
                 DefaultConflict::Siblings => Conflict::Siblings,
                 DefaultConflict::Lww => Conflict::Lww,

@@ -108,6 +108,7 @@ fn front() -> Arc<Front> {
         coordinator: Arc::new(coordinator),
         proposals: Arc::new(proposals),
         write_clock: HybridClock::new(Arc::clone(&clock), 0),
+        random: Random::seeded(1),
         clock,
         phase: Arc::new(ArcSwap::from_pointee(Phase::Seeds { silent: Vec::new() })),
         local,
