@@ -35,4 +35,4 @@ pub use rule::{ActorRule, EpochSource, Minter, SafeRule, Seen};
 pub use siblings::{Merged, Siblings, Version};
 pub use stamp::{StampError, Stamped, stamp};
 pub use vector::VersionVector;
-pub use write::{Change, ColumnChange, SiblingLimits, Write};
+pub use write::{Change, ColumnChange, ListEnd, SiblingLimits, Write};

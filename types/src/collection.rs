@@ -1,13 +1,16 @@
-//! Lists, sets and maps as bytes: walked, put into canonical form, and sets joined and parted.
+//! Lists, sets and maps as bytes: walked, put into canonical form, and changed.
 //!
 //! A stored set or map is in the order of its element or key type and holds each once, so that equal
 //! collections have equal bytes. A collection that is not frozen has no empty value: empty is null,
 //! here `None`.
 //!
-//! Source: native protocol v4, §6. Callers: the binder, the coordinator's `SET c = c + {…}`.
+//! Source: native protocol v4, §6; CQL's operations on collections. Callers: the binder, the stamping
+//! of `SET c = c + {…}`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 
 use crate::key::{self, Order};
 use crate::value::validate;
@@ -109,6 +112,172 @@ pub fn difference(
     serialized(&kind, &rest)
 }
 
+/// The elements of two lists, one after the other. CQL's `l + […]` and `[…] + l`.
+pub fn concat(
+    of: &CqlType,
+    front: Option<&[u8]>,
+    back: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, ValueError> {
+    let kind = CqlType::List(Box::new(of.clone()));
+    let mut list = listed(&kind, front)?;
+    list.append(&mut listed(&kind, back)?);
+    list_of(&kind, &list)
+}
+
+/// The elements of one list that are equal to none of another: CQL's `l - […]`.
+pub fn without(
+    of: &CqlType,
+    from: Option<&[u8]>,
+    gone: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, ValueError> {
+    let kind = CqlType::List(Box::new(of.clone()));
+    let gone: BTreeSet<&[u8]> = listed(&kind, gone)?.into_iter().collect();
+    let mut list = listed(&kind, from)?;
+    list.retain(|element| !gone.contains(element));
+    list_of(&kind, &list)
+}
+
+/// A list with other elements at some places, counted from 0, and none of those that become `None`:
+/// CQL's `l[i] = …` and `DELETE l[i]`. All places are those of the list as it was.
+///
+/// # Errors
+/// [`ListError::Index`] for the first place that the list does not have; it is then unchanged.
+pub fn with_places(
+    of: &CqlType,
+    list: Option<&[u8]>,
+    changes: &BTreeMap<i32, Option<Bytes>>,
+) -> Result<Option<Vec<u8>>, ListError> {
+    let kind = CqlType::List(Box::new(of.clone()));
+    let mut list: Vec<Option<&[u8]>> = listed(&kind, list)?.into_iter().map(Some).collect();
+    let len = list.len();
+    for (&index, change) in changes {
+        let place = usize::try_from(index).ok().and_then(|place| list.get_mut(place));
+        *place.ok_or(ListError::Index { index, len })? = change.as_deref();
+        if let Some(element) = change {
+            validate(of, element)?;
+        }
+    }
+    Ok(list_of(&kind, &list.into_iter().flatten().collect::<Vec<_>>())?)
+}
+
+/// Why a list does not change at some places.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The list has no such place.
+    #[error("List index {index} out of bound, list has size {len}")]
+    Index {
+        /// The place asked for.
+        index: i32,
+        /// How many elements there are.
+        len: usize,
+    },
+    /// The list is none, or an element is none of its type.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+/// A map with the entries of another: CQL's `m + {…}` and `m[k] = …`.
+pub fn merged(
+    (key, of): (&CqlType, &CqlType),
+    map: Option<&[u8]>,
+    entries: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, ValueError> {
+    let kind = CqlType::Map(Box::new(key.clone()), Box::new(of.clone()));
+    let mut joined = checked_pairs(&kind, (key, of), map)?;
+    joined.append(&mut checked_pairs(&kind, (key, of), entries)?);
+    map_of(&kind, &joined)
+}
+
+/// A map without the entries whose keys are in a set: CQL's `m - {…}` and `DELETE m[k]`.
+pub fn without_keys(
+    (key, of): (&CqlType, &CqlType),
+    map: Option<&[u8]>,
+    gone: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, ValueError> {
+    let kind = CqlType::Map(Box::new(key.clone()), Box::new(of.clone()));
+    let mut rest = checked_pairs(&kind, (key, of), map)?;
+    for key in sorted(&CqlType::Set(Box::new(key.clone())), key, gone)?.keys() {
+        rest.remove(key);
+    }
+    map_of(&kind, &rest)
+}
+
+/// The serialized collection of one element (list, set), or of a key and its value (map).
+pub fn of_one(kind: &CqlType, element: &[&[u8]]) -> Result<Vec<u8>, ValueError> {
+    let mut out = Vec::new();
+    put_count(kind, 1, &mut out)?;
+    element.iter().try_for_each(|part| put_bytes(kind, part, &mut out))?;
+    Ok(out)
+}
+
+/// The elements of a list.
+fn listed<'a>(kind: &'a CqlType, list: Option<&'a [u8]>) -> Result<Vec<&'a [u8]>, ValueError> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    validate(kind, list)?;
+    elements(kind, list)?.collect()
+}
+
+/// A list of the elements; `None` when there are none.
+fn list_of(kind: &CqlType, elements: &[&[u8]]) -> Result<Option<Vec<u8>>, ValueError> {
+    if elements.is_empty() {
+        return Ok(None);
+    }
+    let mut out = Vec::new();
+    put_count(kind, elements.len(), &mut out)?;
+    elements.iter().try_for_each(|element| put_bytes(kind, element, &mut out))?;
+    Ok(Some(out))
+}
+
+/// The entries of a map in canonical form, each under the order of its key.
+type Pairs = BTreeMap<Vec<u8>, (Vec<u8>, Vec<u8>)>;
+
+fn checked_pairs(
+    kind: &CqlType,
+    of: (&CqlType, &CqlType),
+    map: Option<&[u8]>,
+) -> Result<Pairs, ValueError> {
+    let Some(map) = map else { return Ok(Pairs::new()) };
+    validate(kind, map)?;
+    pairs(kind, of, map)
+}
+
+/// The entries of a map of valid bytes.
+fn pairs(
+    kind: &CqlType,
+    (of_keys, of_values): (&CqlType, &CqlType),
+    map: &[u8],
+) -> Result<Pairs, ValueError> {
+    let mut pairs = Pairs::new();
+    let mut elements = elements(kind, map)?;
+    while let Some(key) = elements.next() {
+        let (order, key) = normal_element(of_keys, key?)?;
+        let value = elements.next().unwrap_or(Err(ValueError::Truncated { kind: kind.clone() }))?;
+        let mut normal = Vec::with_capacity(value.len());
+        put_normal(of_values, value, &mut normal)?;
+        pairs.insert(order, (key, normal));
+    }
+    Ok(pairs)
+}
+
+/// A map of the entries; `None` when there are none.
+fn map_of(kind: &CqlType, pairs: &Pairs) -> Result<Option<Vec<u8>>, ValueError> {
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let mut out = Vec::new();
+    put_map(kind, pairs, &mut out)?;
+    Ok(Some(out))
+}
+
+fn put_map(kind: &CqlType, pairs: &Pairs, out: &mut Vec<u8>) -> Result<(), ValueError> {
+    put_count(kind, pairs.len(), out)?;
+    for (key, value) in pairs.values() {
+        put_bytes(kind, key, out)?;
+        put_bytes(kind, value, out)?;
+    }
+    Ok(())
+}
+
 /// The elements of a set in canonical form, each under its key.
 type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -160,7 +329,7 @@ fn put_normal(kind: &CqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Val
                 .collect::<Result<_, _>>()?;
             put_set(kind, &sorted, out)
         }
-        CqlType::Map(key, value) => put_normal_map(kind, (key, value), bytes, out),
+        CqlType::Map(key, value) => put_map(kind, &pairs(kind, (key, value), bytes)?, out),
         CqlType::List(of) => {
             let list = elements(kind, bytes)?;
             put_count(kind, list.clone().count(), out)?;
@@ -175,27 +344,6 @@ fn put_normal(kind: &CqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Val
             Ok(())
         }
     }
-}
-
-fn put_normal_map(
-    kind: &CqlType,
-    (of_keys, of_values): (&CqlType, &CqlType),
-    bytes: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), ValueError> {
-    let mut pairs = BTreeMap::new();
-    let mut elements = elements(kind, bytes)?;
-    while let Some(key) = elements.next() {
-        let (order, key) = normal_element(of_keys, key?)?;
-        let value = elements.next().unwrap_or(Err(ValueError::Truncated { kind: kind.clone() }))?;
-        pairs.insert(order, (key, value));
-    }
-    put_count(kind, pairs.len(), out)?;
-    for (key, value) in pairs.values() {
-        put_bytes(kind, key, out)?;
-        put_element(kind, out, |out| put_normal(of_values, value, out))?;
-    }
-    Ok(())
 }
 
 /// Writes the number of elements of a collection.
@@ -326,7 +474,91 @@ mod tests {
         values.iter().map(|value| value.plain().to_string()).collect()
     }
 
+    fn list_kind() -> CqlType {
+        CqlType::List(Box::new(CqlType::Int))
+    }
+
+    fn list(numbers: &[i32]) -> Option<Vec<u8>> {
+        let values = numbers.iter().copied().map(Value::Int).collect();
+        (!numbers.is_empty()).then(|| Value::List(values).encode(&list_kind()).unwrap())
+    }
+
+    fn map(entries: &BTreeMap<i32, bool>) -> Option<Vec<u8>> {
+        let pairs = entries.iter().map(|(&key, &of)| (Value::Int(key), Value::Boolean(of)));
+        let kind = CqlType::Map(Box::new(CqlType::Int), Box::new(CqlType::Boolean));
+        (!entries.is_empty()).then(|| Value::Map(pairs.collect()).encode(&kind).unwrap())
+    }
+
+    #[test]
+    fn places_that_a_list_does_not_have_are_refused() {
+        let change = |index| BTreeMap::from([(index, None)]);
+        for index in [-1, 2, i32::MIN, i32::MAX] {
+            let error = with_places(&CqlType::Int, list(&[7, 8]).as_deref(), &change(index));
+            assert_eq!(error, Err(ListError::Index { index, len: 2 }));
+        }
+        let error = with_places(&CqlType::Int, None, &change(0)).unwrap_err();
+        assert_eq!(error.to_string(), "List index 0 out of bound, list has size 0");
+        let wrong = BTreeMap::from([(0, Some(Bytes::from_static(b"x")))]);
+        let error = with_places(&CqlType::Int, list(&[7]).as_deref(), &wrong);
+        assert!(matches!(error, Err(ListError::Value(ValueError::Length { len: 1, .. }))));
+    }
+
+    #[test]
+    fn a_collection_of_one_has_the_bytes_of_any_other() {
+        let seven = 7_i32.to_be_bytes();
+        assert_eq!(of_one(&list_kind(), &[&seven]).ok(), list(&[7]));
+        let kind = CqlType::Map(Box::new(CqlType::Int), Box::new(CqlType::Boolean));
+        assert_eq!(of_one(&kind, &[&seven, &[1]]).ok(), map(&BTreeMap::from([(7, true)])));
+    }
+
     proptest! {
+        #[test]
+        fn lists_change_as_vectors_do(
+            one in prop::collection::vec(-2..3_i32, 0..6),
+            other in prop::collection::vec(-2..3_i32, 0..6),
+            places in prop::collection::btree_map(-1..7_i32, prop::option::of(-9..9_i32), 0..4),
+        ) {
+            let (left, right) = (list(&one), list(&other));
+            let joined = concat(&CqlType::Int, left.as_deref(), right.as_deref()).unwrap();
+            prop_assert_eq!(joined, list(&[&one[..], &other].concat()));
+            let rest = without(&CqlType::Int, left.as_deref(), right.as_deref()).unwrap();
+            let wanted: Vec<_> = one.iter().copied().filter(|it| !other.contains(it)).collect();
+            prop_assert_eq!(rest, list(&wanted));
+
+            let changes = places.iter().map(|(&place, number)| {
+                (place, number.map(|number| Bytes::copy_from_slice(&number.to_be_bytes())))
+            });
+            let changed = with_places(&CqlType::Int, left.as_deref(), &changes.collect());
+            let is_here = |place: i32| place >= 0 && usize::try_from(place).unwrap() < one.len();
+            if let Some(&index) = places.keys().find(|place| !is_here(**place)) {
+                prop_assert_eq!(changed, Err(ListError::Index { index, len: one.len() }));
+            } else {
+                let at = |place: usize| i32::try_from(place).unwrap();
+                let wanted = one.iter().enumerate().filter_map(|(place, &before)| {
+                    places.get(&at(place)).copied().unwrap_or(Some(before))
+                });
+                prop_assert_eq!(changed.unwrap(), list(&wanted.collect::<Vec<_>>()));
+            }
+        }
+
+        #[test]
+        fn maps_change_as_trees_do(
+            one in prop::collection::btree_map(-3..3_i32, any::<bool>(), 0..6),
+            other in prop::collection::btree_map(-3..3_i32, any::<bool>(), 0..6),
+        ) {
+            let of = (&CqlType::Int, &CqlType::Boolean);
+            let joined = merged(of, map(&one).as_deref(), map(&other).as_deref()).unwrap();
+            let mut wanted = one.clone();
+            wanted.extend(other.clone());
+            prop_assert_eq!(joined, map(&wanted));
+            let keys = Value::Set(other.keys().copied().map(Value::Int).collect());
+            let keys = keys.encode(&CqlType::Set(Box::new(CqlType::Int))).unwrap();
+            let rest = without_keys(of, map(&one).as_deref(), Some(&keys)).unwrap();
+            let mut wanted = one;
+            wanted.retain(|key, _| !other.contains_key(key));
+            prop_assert_eq!(rest, map(&wanted));
+        }
+
         #[test]
         fn union_and_difference_are_those_of_sets(
             left in prop::collection::vec("[a-c]{0,2}", 0..8),

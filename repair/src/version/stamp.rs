@@ -60,13 +60,23 @@ pub enum StampError {
         /// How many it has.
         siblings: usize,
     },
-    /// A column that should hold a set does not, or the elements are none, or too many.
+    /// A column that should hold a collection does not, or the elements are none, or too many.
     #[error("column {column}: {source}")]
     Set {
         /// The column's id.
         column: u32,
         /// What is wrong.
         source: ValueError,
+    },
+    /// A list has no such place.
+    #[error("column {column}: List index {index} out of bound, list has size {len}")]
+    ListIndex {
+        /// The column's id.
+        column: u32,
+        /// The place, counted from 0.
+        index: i32,
+        /// How many elements the list has.
+        len: usize,
     },
     /// The store has used up its dots for this row.
     #[error(transparent)]

@@ -11,10 +11,10 @@
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
-use types::collection;
+use types::collection::{self, ListError};
 
 use super::columns::ColumnsWriter;
-use super::{Column, ColumnChange, Columns, Expiry, Siblings, StampError, Version, Write};
+use super::{Column, ColumnChange, Columns, Expiry, ListEnd, Siblings, StampError, Version, Write};
 
 /// The marker and the columns of the new version.
 pub(super) fn update(
@@ -88,21 +88,25 @@ fn put_changed(
     before: Option<Column<'_>>,
     change: &ColumnChange,
 ) -> Result<(), StampError> {
-    let set = before.map(|column| column.value);
-    let refused = |source| StampError::Set { column: id, source };
     let (value, expiry) = match change {
         ColumnChange::Clear => return Ok(()),
         ColumnChange::Set { value, expiry } => {
             writer.push(Column { id, value, expiry: *expiry });
             return Ok(());
         }
-        ColumnChange::SetAdd { elements, of, expiry } => {
+        // What leaves a collection leaves its expiry alone.
+        ColumnChange::SetAdd { expiry, .. }
+        | ColumnChange::ListAdd { expiry, .. }
+        | ColumnChange::ListPut { expiry, .. }
+        | ColumnChange::MapPut { expiry, .. }
+            if change.adds() =>
+        {
             let longest = before.map_or(*expiry, |column| column.expiry.max(*expiry));
-            (collection::union(of, set, Some(elements)).map_err(refused)?, longest)
+            (collection(id, before, change)?, longest)
         }
-        ColumnChange::SetRemove { elements, of } => {
+        _ => {
             let own = before.map_or(Expiry::Never, |column| column.expiry);
-            (collection::difference(of, set, Some(elements)).map_err(refused)?, own)
+            (collection(id, before, change)?, own)
         }
     };
     if let Some(value) = value {
@@ -110,3 +114,44 @@ fn put_changed(
     }
     Ok(())
 }
+
+/// The collection that a change leaves; none without elements.
+fn collection(
+    id: u32,
+    before: Option<Column<'_>>,
+    change: &ColumnChange,
+) -> Result<Option<Vec<u8>>, StampError> {
+    let before = before.map(|column| column.value);
+    let refused = |source| StampError::Set { column: id, source };
+    match change {
+        ColumnChange::Clear | ColumnChange::Set { .. } => Ok(None),
+        ColumnChange::SetAdd { elements, of, .. } => {
+            collection::union(of, before, Some(elements)).map_err(refused)
+        }
+        ColumnChange::SetRemove { elements, of } => {
+            collection::difference(of, before, Some(elements)).map_err(refused)
+        }
+        ColumnChange::ListAdd { elements, end: ListEnd::Front, of, .. } => {
+            collection::concat(of, Some(elements), before).map_err(refused)
+        }
+        ColumnChange::ListAdd { elements, end: ListEnd::Back, of, .. } => {
+            collection::concat(of, before, Some(elements)).map_err(refused)
+        }
+        ColumnChange::ListRemove { elements, of } => {
+            collection::without(of, before, Some(elements)).map_err(refused)
+        }
+        ColumnChange::ListPut { places, of, .. } => collection::with_places(of, before, places)
+            .map_err(|error| match error {
+                ListError::Index { index, len } => StampError::ListIndex { column: id, index, len },
+                ListError::Value(source) => refused(source),
+            }),
+        ColumnChange::MapPut { removed, entries, of: (key, value), .. } => {
+            let of = (key, value);
+            let rest = collection::without_keys(of, before, Some(removed)).map_err(refused)?;
+            collection::merged(of, rest.as_deref(), Some(entries)).map_err(refused)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

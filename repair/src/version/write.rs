@@ -71,12 +71,71 @@ pub enum ColumnChange {
         /// The type of an element.
         of: CqlType,
     },
+    /// Adds elements to a list.
+    ListAdd {
+        /// A serialized list of them.
+        elements: Bytes,
+        /// Before or after those that are there.
+        end: ListEnd,
+        /// The type of an element.
+        of: CqlType,
+        /// When they are to go; as with [`SetAdd`](Self::SetAdd), the list goes as a whole.
+        expiry: Expiry,
+    },
+    /// Takes all elements out of a list that are equal to one of some others. Its expiry stays.
+    ListRemove {
+        /// A serialized list of them.
+        elements: Bytes,
+        /// The type of an element.
+        of: CqlType,
+    },
+    /// Puts other elements into places of a list, or takes what is there out of it.
+    ListPut {
+        /// By place, counted from 0 in the list as it was; none takes out.
+        places: BTreeMap<i32, Option<Bytes>>,
+        /// The type of an element.
+        of: CqlType,
+        /// When the elements put are to go; as with [`SetAdd`](Self::SetAdd), the list goes as a
+        /// whole.
+        expiry: Expiry,
+    },
+    /// Takes entries out of a map, then puts some into it.
+    MapPut {
+        /// A serialized set of the keys to take out, be it empty.
+        removed: Bytes,
+        /// A serialized map of the entries to put, be it empty.
+        entries: Bytes,
+        /// The types of a key and of a value.
+        of: (CqlType, CqlType),
+        /// When the entries put are to go; as with [`SetAdd`](Self::SetAdd), the map goes as a
+        /// whole.
+        expiry: Expiry,
+    },
+}
+
+/// Where elements join a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListEnd {
+    /// Before its first element.
+    Front,
+    /// After its last element.
+    Back,
 }
 
 impl ColumnChange {
     /// Whether the outcome depends on what the column was before.
     pub(super) fn needs_base(&self) -> bool {
-        matches!(self, Self::SetAdd { .. } | Self::SetRemove { .. })
+        !matches!(self, Self::Set { .. } | Self::Clear)
+    }
+
+    /// Whether something comes into the column, whose expiry then counts.
+    pub(super) fn adds(&self) -> bool {
+        match self {
+            Self::Set { .. } | Self::SetAdd { .. } | Self::ListAdd { .. } => true,
+            Self::ListPut { places, .. } => places.values().any(Option::is_some),
+            Self::MapPut { entries, .. } => entries[..] != [0; 4],
+            Self::Clear | Self::SetRemove { .. } | Self::ListRemove { .. } => false,
+        }
     }
 }
 

@@ -66,11 +66,21 @@ pub enum RowError {
         /// How many it has.
         siblings: usize,
     },
-    /// A set cannot take the elements.
-    #[error("the set of column {column} cannot take the elements")]
+    /// A collection cannot take the elements.
+    #[error("the collection of column {column} cannot take the elements")]
     Set {
         /// The column's id.
         column: u32,
+    },
+    /// A list has no such place.
+    #[error("List index {index} out of bound, list has size {len}")]
+    ListIndex {
+        /// The column's id.
+        column: u32,
+        /// The place, counted from 0.
+        index: i32,
+        /// How many elements the list has.
+        len: usize,
     },
     /// The context claims more writes than can be counted.
     #[error("the context leaves no number for another write")]
@@ -87,6 +97,9 @@ impl RowError {
                 Self::TooManySiblings { siblings: *siblings }
             }
             StampError::Set { column, .. } => Self::Set { column: *column },
+            StampError::ListIndex { column, index, len } => {
+                Self::ListIndex { column: *column, index: *index, len: *len }
+            }
             _ => Self::Counter,
         })
     }

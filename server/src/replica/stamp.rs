@@ -112,7 +112,13 @@ fn column_size(change: &ColumnChange) -> usize {
     match change {
         ColumnChange::Set { value: bytes, .. }
         | ColumnChange::SetAdd { elements: bytes, .. }
-        | ColumnChange::SetRemove { elements: bytes, .. } => bytes.len(),
+        | ColumnChange::SetRemove { elements: bytes, .. }
+        | ColumnChange::ListAdd { elements: bytes, .. }
+        | ColumnChange::ListRemove { elements: bytes, .. } => bytes.len(),
+        ColumnChange::ListPut { places, .. } => {
+            places.values().flatten().map(|element| element.len() + 4).sum()
+        }
+        ColumnChange::MapPut { removed, entries, .. } => removed.len() + entries.len(),
         ColumnChange::Clear => 0,
     }
 }
