@@ -32,6 +32,7 @@ pub struct Cluster {
     me: HostId,
     snapshot: ArcSwapOption<Snapshot>,
     alive: ArcSwap<BTreeSet<HostId>>,
+    serving: ArcSwap<BTreeSet<HostId>>,
     epoch: watch::Sender<u64>,
     liveness: watch::Sender<u64>,
     met: Mutex<BTreeMap<StoreId, SocketAddr>>,
@@ -49,6 +50,7 @@ impl Cluster {
             me,
             snapshot: ArcSwapOption::empty(),
             alive: ArcSwap::from_pointee(BTreeSet::from([me])),
+            serving: ArcSwap::default(),
             epoch: watch::Sender::new(0),
             liveness: watch::Sender::new(0),
             met: Mutex::default(),
@@ -158,7 +160,20 @@ impl Cluster {
         }
     }
 
-    /// Wakes whenever a node comes or goes.
+    /// The other nodes that answer and have said since their start that they serve clients.
+    pub fn serving(&self) -> BTreeSet<HostId> {
+        self.serving.load().intersection(&self.alive.load()).copied().collect()
+    }
+
+    /// Says which other nodes say that they serve clients.
+    pub fn set_serving(&self, serving: BTreeSet<HostId>) {
+        if **self.serving.load() != serving {
+            self.serving.store(Arc::new(serving));
+            self.liveness.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Wakes whenever a node comes or goes, or begins or ceases to serve clients.
     pub fn watch_liveness(&self) -> watch::Receiver<u64> {
         self.liveness.subscribe()
     }
@@ -204,6 +219,19 @@ mod tests {
         cluster.note_told(&BTreeMap::from([(host(3), told(2))]));
         let expected = BTreeMap::from([(host(2), told(1)), (host(3), told(2))]);
         assert_eq!(*cluster.told(), expected);
+    }
+
+    #[test]
+    fn whoever_does_not_answer_serves_nobody() {
+        let cluster = Cluster::new(host(1));
+        let mut changes = cluster.watch_liveness();
+        cluster.set_alive(BTreeSet::from([host(2)]));
+        cluster.set_serving(BTreeSet::from([host(2), host(3)]));
+        changes.mark_unchanged();
+        assert_eq!(cluster.serving(), BTreeSet::from([host(2)]));
+        cluster.set_alive(BTreeSet::new());
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(cluster.serving(), BTreeSet::new());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! listen -> session (decode, many requests at once, answers coalesced)
 //!             -> statement (text -> prepared) -> execute (plan -> coord -> rows) -> errors
+//!             <- events (what changed, for who has registered)
 //! ```
 //!
 //! Law: a request is answered once, under its stream; what a client sends never makes the node
@@ -10,6 +11,7 @@
 
 mod counters;
 mod errors;
+mod events;
 mod execute;
 mod listen;
 mod session;
@@ -31,7 +33,7 @@ use crate::coord::Coordinator;
 use crate::metadata::Snapshot;
 use crate::plan::{Limits, LocalNode};
 use crate::register::Proposals;
-use crate::upkeep::membership::Phase;
+use crate::upkeep::membership::{self, Phase};
 use statement::StatementCache;
 
 /// The parts of a node that clients' requests need.
@@ -100,11 +102,6 @@ impl Front {
 
     /// The metadata to serve by; none while this node does not serve.
     fn serving(&self) -> Option<Arc<Snapshot>> {
-        let snapshot = self.parts.cluster.snapshot()?;
-        // A member of a formed cluster that was restarted serves before its peers confirm it:
-        // reads need no confirmation, and a write that does is refused by itself.
-        let phase = self.parts.phase.load();
-        let is_in = matches!(**phase, Phase::Member | Phase::Confirming | Phase::Listening { .. });
-        (is_in && snapshot.value.is_formed()).then_some(snapshot)
+        membership::serving(&self.parts.phase.load(), &self.parts.cluster)
     }
 }

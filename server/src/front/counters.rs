@@ -11,6 +11,8 @@ pub struct FrontCounters {
     pub(super) connections_refused: AtomicU64,
     /// Requests that were read.
     pub(super) requests: AtomicU64,
+    /// Events that clients were told of.
+    pub(super) events: AtomicU64,
     /// Requests that were answered with an error.
     pub(super) errors: AtomicU64,
     /// Rows that were written.
@@ -40,6 +42,7 @@ impl FrontCounters {
                 &self.connections_refused,
             ),
             ("client_requests", "Requests read", &self.requests),
+            ("client_events", "Events that clients were told of", &self.events),
             ("client_errors", "Requests answered with an error", &self.errors),
             ("client_writes", "Rows written", &self.writes),
             ("client_row_reads", "Rows asked for by their key", &self.row_reads),

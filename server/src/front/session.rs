@@ -5,11 +5,12 @@
 //! ```
 //!
 //! The loop prefers finished requests to writing and writing to reading, so that what one read
-//! brought leaves in one write. A client that reads slowly stops being read from, and one that takes
-//! nothing at all loses its connection. Law: requests in flight are finished although the client is
+//! brought leaves in one write. A client that reads slowly stops being read from and is told of no
+//! events, and one that takes nothing at all loses its connection. Law: requests in flight are finished although the client is
 //! gone; they have deadlines, and a write that was stamped has still to be sent to the other
 //! replicas.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,11 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
-use wire::{Compression, ErrorKind, ErrorReply, Frame, FrameCodec, ReplyWriter, Request, Startup};
+use wire::{
+    Compression, ErrorKind, ErrorReply, EventKind, Frame, FrameCodec, ReplyWriter, Request, Startup,
+};
 
+use super::events::Subscription;
 use super::{Front, FrontCounters};
 
 /// How long a client has to send its STARTUP.
@@ -39,6 +43,9 @@ const READ_MAX: usize = 64 << 10;
 
 /// While so much waits to be written, nothing more is read.
 const OUT_MAX: usize = 1 << 20;
+
+/// While so much waits to be written, no event is told: what happens meanwhile becomes one difference.
+const TELL_MAX: usize = 16 << 10;
 
 /// The version of CQL that is spoken.
 const CQL_VERSION: &str = "3.4.7";
@@ -87,6 +94,7 @@ pub(super) struct Session<R, W> {
     running: FuturesUnordered<Running>,
     keyspace: Option<Arc<str>>,
     compression: Option<Compression>,
+    subscription: Option<Subscription>,
     has_started: bool,
     is_reading: bool,
     client: Client,
@@ -109,6 +117,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             running: FuturesUnordered::new(),
             keyspace: None,
             compression: None,
+            subscription: None,
             has_started: false,
             is_reading: true,
             client: Client::Speaks,
@@ -133,6 +142,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     async fn turn(&mut self, startup_by: Instant) {
         let in_flight_max = self.front.parts.config.cql.in_flight_max as usize;
         let has_room = self.running.len() < in_flight_max && self.out.len() < OUT_MAX;
+        let may_tell = self.is_reading && self.out.len() < TELL_MAX;
         if self.is_reading && has_room && self.inbound.capacity() == self.inbound.len() {
             self.inbound.reserve(self.read_size);
         }
@@ -150,6 +160,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             // Before reading, for a busy client would never let the node stop.
             () = self.front.draining.cancelled(), if self.is_reading => self.is_reading = false,
             () = sleep_until(patient_to), if is_strange || !self.out.is_empty() => self.abandon(),
+            () = news(&mut self.subscription), if may_tell => self.tell(),
             read = self.reader.read_buf(&mut self.inbound), if self.is_reading && has_room => {
                 self.after_read(read.unwrap_or(0));
             }
@@ -225,7 +236,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 let text = "the first request must be STARTUP";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
             }
-            Request::Register { .. } => self.reply_to(stream).ready(),
+            Request::Register { events } => self.register(stream, &events),
             Request::AuthResponse { .. } => {
                 let text = "nothing asked for a password";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
@@ -274,6 +285,29 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         self.compression = compression;
     }
 
+    fn register(&mut self, stream: i16, events: &BTreeSet<EventKind>) {
+        // What has changed by now is no news to whoever asks only now.
+        self.tell();
+        if self.subscription.is_none() {
+            self.subscription = Subscription::new(&self.front.parts.cluster);
+        }
+        match &mut self.subscription {
+            Some(subscription) => {
+                subscription.add(events);
+                self.reply_to(stream).ready();
+            }
+            None => self.refuse(stream, &ErrorKind::IsBootstrapping.into()),
+        }
+    }
+
+    /// Says what the client does not know yet; whole frames, between two answers.
+    fn tell(&mut self) {
+        for event in self.subscription.iter_mut().flat_map(Subscription::take) {
+            FrontCounters::count(&self.front.counters.events);
+            ReplyWriter::event(&mut self.out, &event);
+        }
+    }
+
     fn circumstances(&self, stream: i16) -> Circumstances {
         Circumstances { stream, keyspace: self.keyspace.clone(), compression: self.compression }
     }
@@ -295,6 +329,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         };
         // Ends by the timeout, or because the client has closed.
         let _ = timeout(LINGER, drain).await;
+    }
+}
+
+/// Waits for events; for ever where the client has not asked for any.
+async fn news(subscription: &mut Option<Subscription>) {
+    match subscription {
+        Some(subscription) => subscription.changed().await,
+        None => std::future::pending().await,
     }
 }
 

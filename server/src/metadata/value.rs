@@ -126,6 +126,15 @@ impl ClusterMetadata {
         self.members.iter().find(|member| member.host == host)
     }
 
+    /// The other members that own partitions, in the order of their host ids: those that drivers are
+    /// told of. One without any has no tokens, and drivers take a peer without tokens for a broken
+    /// one.
+    pub fn peers_of(&self, me: HostId) -> impl Iterator<Item = &Member> {
+        let is_peer =
+            move |member: &&Member| member.host != me && self.owns_partitions(member.host);
+        self.members.iter().filter(is_peer)
+    }
+
     /// Whether a node owns at least one partition.
     pub fn owns_partitions(&self, host: HostId) -> bool {
         self.owners.contains(&host)

@@ -353,10 +353,15 @@ impl Parts {
             phi: self.config.gossip.phi,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (pool, clock, cluster) =
-            (Arc::clone(&self.pool), Arc::clone(&self.clock), Arc::clone(&self.cluster));
+        let (pool, clock, cluster, phase) = (
+            Arc::clone(&self.pool),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.cluster),
+            Arc::clone(&self.phase),
+        );
         let gossiping = async move {
-            if let Err(error) = gossip::run(options, pool, clock, cluster, inbox, ahead).await {
+            let gossiping = gossip::run(options, pool, clock, cluster, phase, inbox, ahead);
+            if let Err(error) = gossiping.await {
                 tracing::error!(%error, "heartbeats have stopped");
             }
         };

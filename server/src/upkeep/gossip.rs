@@ -1,8 +1,8 @@
 //! Heartbeats: who is alive, and who knows newer metadata.
 //!
-//! `chitchat` spreads heartbeats and two keys, the version of a node's metadata and that of its
-//! schema, over the internode connections, and judges silence by phi accrual. Its verdict is only a
-//! suspicion:
+//! `chitchat` spreads heartbeats and three keys, the version of a node's metadata, that of its schema
+//! and whether it serves clients, over the internode connections, and judges silence by phi accrual.
+//! Its verdict is only a suspicion:
 //!
 //! ```text
 //! silent --no answer to this node--> asked through two others --no answer--> down
@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chitchat::transport::{Socket, Transport};
@@ -37,12 +38,19 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Told};
 use crate::peer::{Answer, Body, Class, Pool, Request, Target};
+use crate::upkeep::membership::{self, Phase};
 
 /// The key under which a node tells the version of its metadata.
 const VERSION_KEY: &str = "version";
 
 /// The key under which a node tells the version of its schema.
 const SCHEMA_KEY: &str = "schema";
+
+/// The key under which a node tells whether it serves clients.
+const CLIENTS_KEY: &str = "clients";
+
+/// The value under it of a node that does.
+const SERVED: &str = "served";
 
 /// How long a node that fell silent has to answer a direct question.
 const PROBE_WAIT: Duration = Duration::from_millis(500);
@@ -99,6 +107,7 @@ pub async fn run(
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
     cluster: Arc<Cluster>,
+    phase: Arc<ArcSwap<Phase>>,
     inbox: mpsc::Receiver<Heartbeat>,
     ahead: watch::Sender<Option<Ahead>>,
 ) -> anyhow::Result<()> {
@@ -115,7 +124,7 @@ pub async fn run(
             biased;
             changed = epoch.changed() => {
                 changed?;
-                tell(&handle, &watcher.cluster).await;
+                tell(&handle, &watcher.cluster, &phase.load()).await;
             }
             changed = live.changed() => {
                 changed?;
@@ -123,6 +132,8 @@ pub async fn run(
                 watcher.hear(&nodes);
             }
             _ = probe.tick() => {
+                // The phase changes without a word.
+                tell(&handle, &watcher.cluster, &phase.load()).await;
                 // What they told may not have been fetched yet.
                 let nodes = live.borrow().clone();
                 watcher.hear(&nodes);
@@ -152,15 +163,17 @@ fn chitchat_config(options: &GossipOptions) -> ChitchatConfig {
     }
 }
 
-/// Tells others of the metadata that this node serves from.
-async fn tell(handle: &ChitchatHandle, cluster: &Cluster) {
+/// Tells others of the metadata that this node serves from, and whether clients may come.
+async fn tell(handle: &ChitchatHandle, cluster: &Cluster, phase: &Phase) {
     let Some(snapshot) = cluster.snapshot() else { return };
     let told = Told { version: snapshot.value.version(), schema_version: snapshot.schema_version };
+    let clients = if membership::serving(phase, cluster).is_some() { SERVED } else { "refused" };
     handle
         .with_chitchat(|chitchat| {
             for (key, value) in write_told(&told) {
                 chitchat.self_node_state().set(key, value);
             }
+            chitchat.self_node_state().set(CLIENTS_KEY, clients);
         })
         .await;
 }
@@ -194,10 +207,17 @@ impl Watcher {
     fn hear(&mut self, nodes: &BTreeMap<ChitchatId, NodeState>) {
         let mut heard = BTreeSet::new();
         let mut news = BTreeMap::new();
+        // Of a silent node the last word stands until it is down.
+        let mut serving = self.cluster.serving();
         // Of two starts of one node the later one comes last.
         for (node, state) in nodes {
             let Ok(host) = node.node_id.parse::<HostId>() else { continue };
             heard.insert(host);
+            if state.get(CLIENTS_KEY) == Some(SERVED) {
+                serving.insert(host);
+            } else {
+                serving.remove(&host);
+            }
             if let Some(told) = read_told(|key| state.get(key)) {
                 news.insert(host, told);
                 self.note_version(node.gossip_advertise_addr, told.version);
@@ -213,7 +233,9 @@ impl Watcher {
                 heard.insert(*host);
             }
         }
+        serving.remove(&self.cluster.me());
         self.cluster.set_alive(heard);
+        self.cluster.set_serving(serving);
     }
 
     fn note_version(&self, address: SocketAddr, version: Version) {

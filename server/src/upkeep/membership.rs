@@ -76,6 +76,14 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether a node that has come so far serves clients, once its cluster is formed.
+    ///
+    /// A member of a formed cluster that was restarted serves before its peers confirm it: reads
+    /// need no confirmation, and a write that does is refused by itself.
+    fn serves(&self) -> bool {
+        matches!(self, Self::Member | Self::Confirming | Self::Listening { .. })
+    }
+
     /// What an operator has to see to before the node comes any further.
     fn obstacle(&self) -> Option<&str> {
         match self {
@@ -83,6 +91,11 @@ impl Phase {
             Self::Seeds { .. } | Self::Confirming | Self::Listening { .. } | Self::Member => None,
         }
     }
+}
+
+/// The metadata that a node of this phase serves clients by; none while it serves nobody.
+pub fn serving(phase: &Phase, cluster: &Cluster) -> Option<Arc<Snapshot>> {
+    cluster.snapshot().filter(|snapshot| phase.serves() && snapshot.value.is_formed())
 }
 
 /// What a node needs to become a member.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use arc_swap::ArcSwap;
-use ring::register::SeedList;
+use ring::register::{ChangeId, SeedList};
 use ring::{HostId, StoreId};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::task::JoinHandle;
@@ -16,6 +16,8 @@ use crate::commits::Commits;
 use crate::config::Config;
 use crate::coord::{Coordinator, Patience};
 use crate::front::FrontParts;
+use crate::front::events::tests::{create_keyspace, drop_keyspace, founded};
+use crate::metadata::{ClusterMetadata, Snapshot};
 use crate::peer::{Class, Hello, Introduce, PROTOCOL, Pool, PoolOptions};
 use crate::plan::LocalNode;
 use crate::register::{Keeper, Proposals};
@@ -26,8 +28,12 @@ use crate::store::open_in_memory;
 use crate::upkeep::membership::Phase;
 
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+const STARTUP: u8 = 0x01;
+const READY: u8 = 0x02;
 const OPTIONS: u8 = 0x05;
 const QUERY: u8 = 0x07;
+const REGISTER: u8 = 0x0b;
+const EVENT: u8 = 0x0c;
 const ERROR: u8 = 0x00;
 const SUPPORTED: u8 = 0x06;
 
@@ -134,6 +140,31 @@ impl Connected {
         Self { front, reader, writer, session }
     }
 
+    /// A client that has registered with a node of a cluster of its own.
+    async fn registered_over_a_pipe_of(bytes: usize) -> (Self, ClusterMetadata) {
+        let mut client = Self::over_a_pipe_of(bytes);
+        let value = founded();
+        client.front.parts.cluster.install(Snapshot::new(value.clone()).unwrap());
+        client.front.parts.phase.store(Arc::new(Phase::Member));
+        client.send(1, STARTUP, b"\0\x01\0\x0bCQL_VERSION\0\x053.0.0").await;
+        assert_eq!(client.answer().await, (1, READY));
+        client.send(2, REGISTER, b"\0\x01\0\x0dSCHEMA_CHANGE").await;
+        assert_eq!(client.answer().await, (2, READY));
+        (client, value)
+    }
+
+    /// The node's keyspaces `a` to `h` come and go in turn, `count` times.
+    async fn change_schema(&self, value: &mut ClusterMetadata, count: u32) {
+        for n in 0..count {
+            let name = ["a", "b", "c", "d", "e", "f", "g", "h"][n as usize % 8];
+            let is_there = value.schema.keyspaces.contains_key(name);
+            let change = if is_there { drop_keyspace(name) } else { create_keyspace(name, 1) };
+            *value = change.apply(value, ChangeId(u128::from(n) + 1_000)).unwrap();
+            self.front.parts.cluster.install(Snapshot::new(value.clone()).unwrap());
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn send(&mut self, stream: u8, opcode: u8, body: &[u8]) {
         let frame = frame(stream, opcode, body);
         self.writer.write_all(&frame).await.unwrap();
@@ -216,4 +247,37 @@ async fn a_client_that_takes_no_answers_is_read_no_further() {
         assert!(sent < OUT_MAX, "answers are longer than requests");
     }
     assert_eq!(client.answer().await, (1, SUPPORTED));
+}
+
+#[tokio::test]
+async fn events_come_as_whole_frames_between_answers() {
+    let (mut client, mut value) = Connected::registered_over_a_pipe_of(1 << 16).await;
+    for stream in 1..=100 {
+        client.send(stream, OPTIONS, b"").await;
+        client.change_schema(&mut value, 1).await;
+    }
+    let (mut answers, mut events) = (Vec::new(), 0);
+    while answers.len() < 100 || events < 100 {
+        match client.answer().await {
+            (stream, SUPPORTED) => answers.push(stream),
+            (0xff, EVENT) => events += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(answers, (1..=100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_costs_no_memory_and_is_told_the_difference() {
+    let (mut client, mut value) = Connected::registered_over_a_pipe_of(1 << 10).await;
+    client.change_schema(&mut value, 5_001).await;
+    let mut bytes = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(read) = timeout(patience, client.reader.read_buf(&mut bytes)).await {
+        assert_ne!(read.unwrap(), 0, "the connection lives");
+    }
+    assert!(bytes.len() < TELL_MAX + (4 << 10), "{} bytes of events", bytes.len());
+    let created = bytes.windows(7).filter(|window| window == b"CREATED").count();
+    let dropped = bytes.windows(7).filter(|window| window == b"DROPPED").count();
+    assert_eq!(created - dropped, value.schema.keyspaces.len());
 }

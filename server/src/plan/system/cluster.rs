@@ -1,7 +1,6 @@
 //! The keyspace `system`: this node and the others.
 //!
-//! A member that owns no partition is left out of the peers: it has no tokens, and drivers take a
-//! peer without tokens for a broken one.
+//! A member that owns no partition is left out of the peers, as it is left out of the events.
 
 use std::net::SocketAddr;
 
@@ -154,11 +153,8 @@ fn common(view: &View<'_>, peer: &Member) -> Record {
     ]
 }
 
-/// The other members that own partitions.
 fn others<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Member> {
-    let (value, me) = (&view.snapshot.value, view.local.host);
-    let is_other = move |member: &&Member| member.host != me && value.owns_partitions(member.host);
-    value.members.iter().filter(is_other)
+    view.snapshot.value.peers_of(view.local.host)
 }
 
 fn tokens(view: &View<'_>, host: HostId) -> Value {
