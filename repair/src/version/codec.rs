@@ -12,10 +12,8 @@
 //! vector  = count:number  (store:u128  epoch:number  counter:number)*   ascending by actor
 //! ```
 //!
-//! Integers are big endian. A number is an unsigned LEB128 of at most ten bytes, in its shortest
-//! form. The checksum is over all bytes before it; formats to come keep it in the last four
-//! bytes, so that damage is told from a newer format. A vector by itself bears neither: what
-//! carries it does.
+//! The checksum is over all bytes before it; formats to come keep it in the last four bytes, so
+//! that damage is told from a newer format. A vector by itself bears neither: what carries it does.
 //!
 //! Callers: the store's rows, messages between nodes, client contexts. Pure.
 
@@ -25,6 +23,7 @@ use bytes::Bytes;
 use ring::StoreId;
 
 use super::{Actor, Column, Columns, Dot, Expiry, Siblings, Version, VersionVector};
+use crate::codec::{Malformed, Reader, put_number, seal, unseal};
 
 /// The format that this build writes, and the only one so far.
 const FORMAT: u8 = 1;
@@ -97,8 +96,7 @@ impl Siblings {
         for version in self.versions() {
             put_version(&mut bytes, version, self.vector());
         }
-        let checksum = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&checksum.to_be_bytes());
+        seal(&mut bytes);
         bytes
     }
 
@@ -107,7 +105,7 @@ impl Siblings {
     /// # Errors
     /// [`DecodeError`] for anything but what [`Self::encode`] gives.
     pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(checked(bytes)?);
+        let mut reader = Reader::new(unseal(bytes)?);
         let format = reader.byte()?;
         if format != FORMAT {
             return Err(DecodeError::UnknownFormat { format });
@@ -158,12 +156,15 @@ impl From<VersionVector> for Bytes {
     }
 }
 
-/// The bytes before the checksum, if it is right.
-fn checked(bytes: &[u8]) -> Result<&[u8], DecodeError> {
-    let (content, stored) = bytes.split_last_chunk().ok_or(DecodeError::Truncated)?;
-    let stored = u32::from_be_bytes(*stored);
-    let computed = crc32fast::hash(content);
-    if stored == computed { Ok(content) } else { Err(DecodeError::Damaged { stored, computed }) }
+impl From<Malformed> for DecodeError {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Truncated => Self::Truncated,
+            Malformed::Damaged { stored, computed } => Self::Damaged { stored, computed },
+            Malformed::TrailingBytes { len } => Self::TrailingBytes { len },
+            Malformed::Number => Self::Number,
+        }
+    }
 }
 
 fn put_vector(bytes: &mut Vec<u8>, vector: &VersionVector) {
@@ -192,34 +193,7 @@ fn put_version(bytes: &mut Vec<u8>, version: &Version, vector: &VersionVector) {
     bytes.extend_from_slice(version.columns.as_bytes());
 }
 
-/// Appends a number, seven bits a byte, the lowest first.
-pub(super) fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
-    loop {
-        let low = (number & 0x7f) as u8;
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-/// Reads values one after the other, and nothing past the end.
-#[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
-    rest: &'a [u8],
-}
-
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     /// One column; its order among others is for the caller to check.
     pub(super) fn column(&mut self) -> Result<Column<'a>, DecodeError> {
         let id = u32::try_from(self.number()?).map_err(|_| DecodeError::Number)?;
@@ -260,52 +234,6 @@ impl<'a> Reader<'a> {
 
     fn counter(&mut self) -> Result<NonZeroU64, DecodeError> {
         NonZeroU64::new(self.number()?).ok_or(DecodeError::ZeroCounter)
-    }
-
-    fn instant(&mut self) -> Result<i64, DecodeError> {
-        Ok(i64::from_be_bytes(self.array()?))
-    }
-
-    fn number(&mut self) -> Result<u64, DecodeError> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                return Err(DecodeError::Number);
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                let is_shortest = byte != 0 || shift == 0;
-                return if is_shortest { Ok(number) } else { Err(DecodeError::Number) };
-            }
-        }
-        Err(DecodeError::Number)
-    }
-
-    fn byte(&mut self) -> Result<u8, DecodeError> {
-        let [byte] = self.array()?;
-        Ok(byte)
-    }
-
-    fn array<const LEN: usize>(&mut self) -> Result<[u8; LEN], DecodeError> {
-        let (array, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
-        self.rest = rest;
-        Ok(*array)
-    }
-
-    fn take(&mut self, length: u64) -> Result<&'a [u8], DecodeError> {
-        let length = usize::try_from(length).map_err(|_| DecodeError::Truncated)?;
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn finish(self) -> Result<(), DecodeError> {
-        match self.rest.len() {
-            0 => Ok(()),
-            len => Err(DecodeError::TrailingBytes { len }),
-        }
     }
 }
 

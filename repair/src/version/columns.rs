@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
-use super::codec::{Reader, put_number};
+use crate::codec::{Reader, put_number};
 
 /// When something ends. The later of two is the greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

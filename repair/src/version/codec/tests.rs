@@ -137,20 +137,6 @@ fn other_spellings_of_a_vector_are_refused() {
     }
 }
 
-#[test]
-fn numbers_are_read_in_their_shortest_form_only() {
-    let read = |bytes: &[u8]| Reader::new(bytes).number();
-    for number in [0, 1, 127, 128, 16_383, 16_384, u64::MAX - 1, u64::MAX] {
-        let mut bytes = Vec::new();
-        put_number(&mut bytes, number);
-        assert_eq!(read(&bytes), Ok(number));
-    }
-    assert_eq!(read(&[0x80, 0x00]), Err(DecodeError::Number));
-    assert_eq!(read(&[0xff; 10]), Err(DecodeError::Number));
-    assert_eq!(read(&[0x80; 11]), Err(DecodeError::Number));
-    assert_eq!(read(&[0xff; 9]), Err(DecodeError::Truncated));
-}
-
 proptest! {
     #[test]
     fn rows_come_back_from_their_bytes(row in siblings()) {
