@@ -306,6 +306,8 @@ pub struct GuardrailConfig {
     pub batch_statements_max: u32,
     /// How much one BATCH may write: keys and values.
     pub batch_bytes_max: ByteSize,
+    /// How many rows, or stretches of rows, the IN relations of one statement may name.
+    pub in_max: u32,
 }
 
 impl Default for GuardrailConfig {
@@ -313,6 +315,7 @@ impl Default for GuardrailConfig {
         Self {
             delete_rows_max: 10_000,
             page_rows_max: 10_000,
+            in_max: 10_000,
             batch_statements_max: 10_000,
             batch_bytes_max: ByteSize::mib(4),
         }

@@ -41,7 +41,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use repair::version::{VersionVector, Write};
-use ring::Token;
 use types::Consistency;
 
 pub use answer::{Answer, DamagedKey};
@@ -68,11 +67,11 @@ pub enum Plan {
     Schema(Box<SchemaPlan>),
     /// Write one row.
     Write(Box<WritePlan>),
-    /// Read the rows of a stretch of a partition and remove each with its own context.
+    /// Read the rows of some stretches of partitions and remove each with its own context.
     RemovePartition(Box<RemovePartitionPlan>),
     /// Read one row.
     ReadRow(Box<ReadRowPlan>),
-    /// Read one page of a stretch of a partition.
+    /// Read one page of some stretches of partitions.
     ReadPartition(Box<ReadPartitionPlan>),
     /// Answer with these rows; nobody has to be asked.
     Rows(LocalRows),
@@ -107,13 +106,11 @@ pub struct WritePlan {
     pub returning: Option<Answer>,
 }
 
-/// A removal of all rows of a stretch of a partition.
+/// A removal of all rows of some stretches of partitions.
 #[derive(Debug, Clone)]
 pub struct RemovePartitionPlan {
     /// The table.
     pub table: Arc<Table>,
-    /// Where the partition lies on the ring.
-    pub token: Token,
     /// How many replicas each read and each removal waits for.
     pub level: Consistency,
     /// Says what to read, and then what to remove.
@@ -140,8 +137,6 @@ pub struct ReadRowPlan {
 pub struct ReadPartitionPlan {
     /// The table.
     pub table: Arc<Table>,
-    /// Where the partition lies on the ring.
-    pub token: Token,
     /// Whether to read from the last row to the first.
     pub order: Order,
     /// How many replicas the client waits for.

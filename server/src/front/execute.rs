@@ -157,11 +157,11 @@ impl Front {
     }
 
     async fn remove_partition(&self, plan: RemovePartitionPlan) -> Result<Done, ErrorReply> {
-        let RemovePartitionPlan { table, token, level, mut rows } = plan;
+        let RemovePartitionPlan { table, level, mut rows } = plan;
         while let Some(round) = rows.next_round() {
             let read = RangeRead {
                 table: Arc::clone(&table),
-                token,
+                token: *round.tokens.start(),
                 range: round.range,
                 rows_max: round.rows_max,
                 order: crate::store::engine::Order::Forward,
@@ -204,11 +204,11 @@ impl Front {
 
     async fn read_partition(&self, plan: ReadPartitionPlan) -> Result<Done, ErrorReply> {
         FrontCounters::count(&self.counters.page_reads);
-        let ReadPartitionPlan { table, token, order, level, mut page } = plan;
+        let ReadPartitionPlan { table, order, level, mut page } = plan;
         while let Some(round) = page.next_round() {
             let read = RangeRead {
                 table: Arc::clone(&table),
-                token,
+                token: *round.tokens.start(),
                 range: round.range,
                 rows_max: round.rows_max,
                 order,

@@ -69,10 +69,10 @@ impl DeletePlan {
             return self.target.bind(Change::Remove, values, request);
         }
         let level = self.target.using.write_level(request.consistency)?;
-        let stretch = self.target.key.bind_stretch(values)?;
-        let rows = RemoveOp::new(stretch.range, request);
-        let (table, token) = (Arc::clone(&self.target.table), stretch.token);
-        Ok(Plan::RemovePartition(Box::new(RemovePartitionPlan { table, token, level, rows })))
+        let stretches = self.target.key.bind_stretches(values, request.limits.in_max)?;
+        let rows = RemoveOp::new(&stretches, request);
+        let table = Arc::clone(&self.target.table);
+        Ok(Plan::RemovePartition(Box::new(RemovePartitionPlan { table, level, rows })))
     }
 }
 

@@ -146,6 +146,79 @@ pub enum PlanError {
         /// The one that is not.
         preceding: String,
     },
+    /// A clustering column is restricted behind one that has a range.
+    #[error(
+        "Clustering column \"{column}\" cannot be restricted (preceding column \"{preceding}\" is \
+         restricted by a non-EQ relation)"
+    )]
+    ClusteringBehindSlice {
+        /// The restricted column.
+        column: String,
+        /// The one with the range.
+        preceding: String,
+    },
+    /// A range of a column of the partition key.
+    #[error(
+        "Only EQ and IN relation are supported on the partition key (unless you use the token() \
+         function), got a range of {column}"
+    )]
+    PartitionKeyRange {
+        /// The column.
+        column: String,
+    },
+    /// A relation of several columns, one of which is no clustering column.
+    #[error(
+        "Multi-column relations can only be applied to clustering columns but was applied to: \
+         {column}"
+    )]
+    TupleOfOther {
+        /// The column.
+        column: String,
+    },
+    /// A relation of several columns that do not follow one another.
+    #[error(
+        "Clustering columns must appear in the PRIMARY KEY order in multi-column relations: \
+         ({columns})"
+    )]
+    TupleOrder {
+        /// The columns as they were given.
+        columns: String,
+    },
+    /// A tuple with more or fewer values than there are columns.
+    #[error("Expected {expected} elements in value tuple, but got {given}")]
+    TupleLength {
+        /// How many columns there are.
+        expected: usize,
+        /// How many values.
+        given: usize,
+    },
+    /// `token()` of something else than the partition key.
+    #[error("The token function arguments must be in the partition key order: {columns}")]
+    TokenOrder {
+        /// The partition key.
+        columns: String,
+    },
+    /// `token()` in the WHERE of a write.
+    #[error("The token function cannot be used in WHERE clauses of writes")]
+    TokenInWrite,
+    /// Lists after IN that make too many combinations.
+    #[error(
+        "the IN relations name more than {max} rows or stretches of rows, or very long ones: split \
+         the statement"
+    )]
+    TooManyCombinations {
+        /// How many one statement may name.
+        max: u32,
+    },
+    /// ORDER BY over several partitions, page by page.
+    #[error(
+        "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you \
+         must either remove the ORDER BY or the IN and sort client side"
+    )]
+    OrderByOfPartitions,
+    /// ORDER BY of a scan.
+    #[error("ORDER BY is only supported when the partition key is restricted by an EQ or an IN.")]
+    OrderByOfScan,
     /// A write selects by a column outside the primary key.
     #[error("Non PRIMARY KEY columns found in where clause: {column}")]
     NotKey {

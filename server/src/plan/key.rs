@@ -1,23 +1,35 @@
-//! Which rows a statement is about: one, or a stretch of one partition.
+//! Which rows a statement is about: some by their whole keys, stretches of partitions, or all whose
+//! tokens lie between two bounds.
 //!
 //! ```text
-//! WHERE p = 1 AND c = 2               one row, where (p, c) is the whole primary key
-//! WHERE p = 1 AND c >= 2 AND c < 5    a stretch: equalities first, then at most one column's range
+//! WHERE p = 1 AND c = 2                  one row, where (p, c) is the whole primary key
+//! WHERE p IN (1, 2) AND c IN (3, 4)      rows by their whole keys: every combination
+//! WHERE p = 1 AND (c, d) > (2, 3)        stretches of a partition: points first, then one slice
+//! WHERE token(p) > 5                     a scan; without WHERE that of the whole table
 //! ```
 //!
-//! Callers: INSERT names the key by its columns, all others by relations. Pure.
+//! Law: rows and stretches come in the order in which they are read, no two of them alike and no
+//! row in two of them: by the values of the partition key, then in clustering order. How many there
+//! may be is bounded, for lists multiply.
+//!
+//! `relations` reads a WHERE, `span` finds the stretches of clustering keys. Callers: INSERT names
+//! the key by its columns, all others by relations. Pure.
+
+mod relations;
+mod span;
 
 use std::borrow::Cow;
-use std::ops::Bound as End;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ring::{KEY_BYTES_MAX, KeyError, Token};
-use sql::{Comparison, Relation, Subject, Term, Test};
+use bytes::Bytes;
+use ring::{KeyError, Token};
 use types::Order;
 use types::key::encode_component;
 
-use super::bind::{BoundValues, Expression, Markers};
-use super::{PlanError, catalog};
+use super::PlanError;
+use super::bind::{BoundValues, Expression};
 use crate::metadata::{Column, ColumnKind, Table};
 use crate::store::engine::KeyRange;
 use crate::store::keys::{PartitionPrefix, RowKey, TableLife};
@@ -26,15 +38,36 @@ use crate::store::keys::{PartitionPrefix, RowKey, TableLife};
 #[derive(Debug, Clone)]
 pub(super) struct KeyPlan {
     table: Arc<Table>,
-    /// A value for each column of the partition key.
-    partition: Vec<Expression>,
-    /// Values for the first columns of the clustering key.
-    prefix: Vec<Expression>,
-    /// Bounds for the column behind them.
+    /// A choice for each column of the partition key; none in a scan.
+    partition: Option<Vec<Choice>>,
+    /// The tokens that may be read.
+    tokens: TokenSlice,
+    /// Choices for the first columns of the clustering key, each for one column or several.
+    clustering: Vec<Choice>,
+    /// Bounds for the columns behind them.
     slice: Slice,
 }
 
-/// The bounds of one clustering column.
+/// The values that some neighbouring columns of the key may have.
+#[derive(Debug, Clone)]
+struct Choice {
+    /// How many columns these are.
+    width: usize,
+    allowed: Allowed,
+}
+
+#[derive(Debug, Clone)]
+enum Allowed {
+    /// One value for each column.
+    Equal(Vec<Expression>),
+    /// One of these.
+    In(Vec<Vec<Expression>>),
+    /// One of a list that comes with the request; of one column only.
+    List(Expression),
+}
+
+/// Bounds of the clustering columns behind those that are chosen: each is one of the first of them
+/// or of several, which compare as a tuple does.
 #[derive(Debug, Clone, Default)]
 struct Slice {
     lower: Option<Limit>,
@@ -43,25 +76,55 @@ struct Slice {
 
 #[derive(Debug, Clone)]
 struct Limit {
-    value: Expression,
+    values: Vec<Expression>,
     is_inclusive: bool,
 }
 
-/// A stretch of one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stretch {
-    /// Where the partition lies on the ring.
-    pub(super) token: Token,
-    /// The keys.
-    pub(super) range: KeyRange,
+/// Bounds of `token(…)`.
+#[derive(Debug, Clone, Default)]
+struct TokenSlice {
+    lower: Option<TokenLimit>,
+    upper: Option<TokenLimit>,
 }
 
-/// What is known of one key column while the relations are read.
-#[derive(Debug, Clone, Default)]
-struct Restricted {
-    equal: Option<Expression>,
-    slice: Slice,
+#[derive(Debug, Clone)]
+struct TokenLimit {
+    value: TokenTerm,
+    is_inclusive: bool,
 }
+
+/// What gives a token.
+#[derive(Debug, Clone)]
+enum TokenTerm {
+    /// Its number.
+    Number(Expression),
+    /// A partition key that lies there.
+    Of(Vec<Expression>),
+}
+
+/// Rows that lie side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stretch {
+    /// Of one partition.
+    Partition {
+        /// Where it lies on the ring.
+        token: Token,
+        /// What its keys begin with.
+        partition: PartitionPrefix,
+        /// The encoded clustering columns.
+        clustering: KeyRange,
+    },
+    /// Of all partitions whose tokens lie from the first to the last of these.
+    Scan {
+        /// The table.
+        life: TableLife,
+        /// The tokens.
+        tokens: RangeInclusive<Token>,
+    },
+}
+
+/// The raw values of some columns.
+type Values<'a> = Vec<Cow<'a, [u8]>>;
 
 impl KeyPlan {
     /// The row whose key columns INSERT names among its columns.
@@ -69,55 +132,65 @@ impl KeyPlan {
         table: &Arc<Table>,
         value_of: impl Fn(&Column) -> Option<Expression>,
     ) -> Result<Self, PlanError> {
-        let values = |columns: Vec<&Column>, missing: fn(String) -> PlanError| {
+        let choices = |columns: Vec<&Column>, missing: fn(String) -> PlanError| {
             let lacks = |column: &&&Column| value_of(column).is_none();
             let lacking: Vec<_> =
                 columns.iter().filter(lacks).map(|column| column.name.as_str()).collect();
-            if lacking.is_empty() {
-                Ok(columns.into_iter().filter_map(&value_of).collect())
-            } else {
-                Err(missing(lacking.join(", ")))
+            if !lacking.is_empty() {
+                return Err(missing(lacking.join(", ")));
             }
+            let values = columns.into_iter().filter_map(&value_of);
+            Ok(values
+                .map(|value| Choice { width: 1, allowed: Allowed::Equal(vec![value]) })
+                .collect())
         };
-        let partition = values(table.partition_key().collect(), partition_key_missing)?;
-        let prefix = values(table.clustering_key().collect(), clustering_missing)?;
-        Ok(Self { table: Arc::clone(table), partition, prefix, slice: Slice::default() })
+        Ok(Self {
+            table: Arc::clone(table),
+            partition: Some(choices(table.partition_key().collect(), partition_key_missing)?),
+            tokens: TokenSlice::default(),
+            clustering: choices(table.clustering_key().collect(), clustering_missing)?,
+            slice: Slice::default(),
+        })
     }
 
-    /// The rows that the relations of a WHERE name.
-    pub(super) fn of_relations(
-        table: &Arc<Table>,
-        relations: &[Relation],
-        is_read: bool,
-        markers: &mut Markers,
-    ) -> Result<Self, PlanError> {
-        let keys: Vec<&Column> = table.partition_key().chain(table.clustering_key()).collect();
-        let mut restricted = vec![Restricted::default(); keys.len()];
-        for relation in relations {
-            let (column, comparison, term) = comparison_of(table, relation)?;
-            let Some(at) = keys.iter().position(|key| key.id == column.id) else {
-                return Err(not_key(column, is_read));
-            };
-            let value = markers.expression(term, &column.name, &column.ty)?;
-            restricted[at].add(column, comparison, value)?;
-        }
-        let clustering = restricted.split_off(table.partition_key().count());
-        let partition = partition_of(table, restricted, relations.is_empty())?;
-        let (prefix, slice) = clustering_of(table, clustering)?;
-        Ok(Self { table: Arc::clone(table), partition, prefix, slice })
-    }
-
-    /// Whether it is one row, and not a stretch.
+    /// Whether it is one row, whatever the values are.
     pub(super) fn is_row(&self) -> bool {
-        self.prefix.len() == self.table.clustering_key().count()
+        self.is_rows() && self.choices().all(|choice| matches!(choice.allowed, Allowed::Equal(_)))
+    }
+
+    /// Whether it is rows by their whole keys, and no stretch.
+    pub(super) fn is_rows(&self) -> bool {
+        self.partition.is_some() && self.chosen() == self.table.clustering_key().count()
+    }
+
+    /// Whether it is of no partition that the statement names.
+    pub(super) fn is_scan(&self) -> bool {
+        self.partition.is_none()
+    }
+
+    /// Whether the statement may name several partitions.
+    pub(super) fn has_partitions(&self) -> bool {
+        let columns = self.partition.iter().flatten();
+        columns.into_iter().any(|choice| !matches!(choice.allowed, Allowed::Equal(_)))
+    }
+
+    /// Whether the clustering key is restricted.
+    pub(super) fn has_clustering(&self) -> bool {
+        !self.clustering.is_empty() || !self.slice.is_free()
     }
 
     /// Refuses anything but one row.
     pub(super) fn require_row(&self) -> Result<(), PlanError> {
+        self.require_rows()?;
+        if self.is_row() { Ok(()) } else { Err(PlanError::NeedsRow { clause: "the statement" }) }
+    }
+
+    /// Refuses anything but rows by their whole keys.
+    pub(super) fn require_rows(&self) -> Result<(), PlanError> {
         let rest: Vec<_> = self
             .table
             .clustering_key()
-            .skip(self.prefix.len())
+            .skip(self.chosen())
             .map(|column| column.name.as_str())
             .collect();
         if rest.is_empty() { Ok(()) } else { Err(clustering_missing(rest.join(", "))) }
@@ -125,114 +198,143 @@ impl KeyPlan {
 
     /// The marker of each column of the partition key, if each is one.
     pub(super) fn partition_markers(&self) -> Vec<u16> {
-        let markers = self.partition.iter().map(Expression::marker).collect::<Option<_>>();
-        markers.unwrap_or_default()
-    }
-
-    /// The row's key; only for one row.
-    pub(super) fn bind_row(&self, values: &BoundValues<'_>) -> Result<RowKey, PlanError> {
-        let (_, partition) = self.bind_partition(values)?;
-        Ok(partition.row(&self.bind_prefix(values)?))
-    }
-
-    /// The stretch.
-    pub(super) fn bind_stretch(&self, values: &BoundValues<'_>) -> Result<Stretch, PlanError> {
-        let (token, partition) = self.bind_partition(values)?;
-        let prefix = self.bind_prefix(values)?;
-        let Slice { lower, upper } = &self.slice;
-        let mut from = self.bind_end(lower.as_ref(), &prefix, values)?;
-        let mut to = self.bind_end(upper.as_ref(), &prefix, values)?;
-        if matches!(self.slice_column().map(order_of), Some(Order::Descending)) {
-            (from, to) = (to, from);
-        }
-        let range = partition.range_of_clustering(as_slice(&from), as_slice(&to));
-        Ok(Stretch { token, range })
-    }
-
-    fn bind_partition(
-        &self,
-        values: &BoundValues<'_>,
-    ) -> Result<(Token, PartitionPrefix), PlanError> {
-        let bind = |value: &Expression| value.bind_value(values).map(Cow::into_owned);
-        let columns = self.partition.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-        let key = ring::partition_key(&columns).map_err(|error| match error {
-            KeyError::TooLong { bytes } => PlanError::KeyTooLong { len: bytes },
-            _ => PlanError::EmptyKey,
-        })?;
-        if key.is_empty() {
-            return Err(PlanError::EmptyKey);
-        }
-        let token = Token::of_key(&key);
-        let life = TableLife { table: self.table.id.0, epoch: self.table.epoch };
-        Ok((token, PartitionPrefix::new(life, token, &key)))
-    }
-
-    fn bind_prefix(&self, values: &BoundValues<'_>) -> Result<Vec<u8>, PlanError> {
-        let mut encoded = Vec::new();
-        for (column, value) in self.table.clustering_key().zip(&self.prefix) {
-            put_component(column, value, values, &mut encoded)?;
-        }
-        Ok(encoded)
-    }
-
-    /// One end of the stretch; where the slice has none there, that of the prefix.
-    fn bind_end(
-        &self,
-        limit: Option<&Limit>,
-        prefix: &[u8],
-        values: &BoundValues<'_>,
-    ) -> Result<End<Vec<u8>>, PlanError> {
-        let mut end = prefix.to_vec();
-        let (Some(limit), Some(column)) = (limit, self.slice_column()) else {
-            return Ok(if end.is_empty() { End::Unbounded } else { End::Included(end) });
+        let marker = |choice: &Choice| match &choice.allowed {
+            Allowed::Equal(values) => values.first().and_then(Expression::marker),
+            Allowed::In(_) | Allowed::List(_) => None,
         };
-        put_component(column, &limit.value, values, &mut end)?;
-        Ok(if limit.is_inclusive { End::Included(end) } else { End::Excluded(end) })
+        self.partition.iter().flatten().map(marker).collect::<Option<_>>().unwrap_or_default()
     }
 
-    /// The clustering column that the slice is of.
-    fn slice_column(&self) -> Option<&Column> {
-        self.table.clustering_key().nth(self.prefix.len())
+    /// The row's key.
+    ///
+    /// # Errors
+    /// [`PlanError::NeedsRow`] where it is not [one row](Self::is_row).
+    pub(super) fn bind_row(&self, values: &BoundValues<'_>) -> Result<RowKey, PlanError> {
+        self.require_row()?;
+        let partition = self.partition.iter().flatten().flat_map(Choice::equal);
+        let key = partition.map(|value| value.bind_value(values));
+        let (_, partition) = self.locate(&key.collect::<Result<Vec<_>, _>>()?)?;
+        let mut clustering = Vec::new();
+        let chosen = self.clustering.iter().flat_map(Choice::equal);
+        for (column, value) in self.table.clustering_key().zip(chosen) {
+            span::put_component(column, &value.bind_value(values)?, &mut clustering)?;
+        }
+        Ok(partition.row(&clustering))
+    }
+
+    /// The keys of the rows, which may be none; only where [`Self::is_rows`].
+    ///
+    /// # Errors
+    /// [`PlanError::TooManyCombinations`] for more than `max` of them.
+    pub(super) fn bind_rows(
+        &self,
+        values: &BoundValues<'_>,
+        max: u32,
+    ) -> Result<Vec<RowKey>, PlanError> {
+        let partitions = self.bind_partitions(values, max)?;
+        let rows = self.bind_chosen(values, max)?;
+        check_product(partitions.len(), rows.len(), max)?;
+        let of_partition = |(_, partition): &(Token, PartitionPrefix)| {
+            rows.iter().map(|row| partition.row(row)).collect::<Vec<_>>()
+        };
+        Ok(partitions.iter().flat_map(of_partition).collect())
+    }
+
+    /// The stretches in the order of a forward read, which may be none; rows are stretches too.
+    ///
+    /// # Errors
+    /// [`PlanError::TooManyCombinations`] for more than `max` of them.
+    pub(super) fn bind_stretches(
+        &self,
+        values: &BoundValues<'_>,
+        max: u32,
+    ) -> Result<Vec<Stretch>, PlanError> {
+        let Some(tokens) = self.tokens.bind(values)? else { return Ok(Vec::new()) };
+        if self.is_scan() {
+            return Ok(vec![Stretch::Scan { life: self.life(), tokens }]);
+        }
+        let mut partitions = self.bind_partitions(values, max)?;
+        partitions.retain(|(token, _)| tokens.contains(token));
+        let spans = self.bind_spans(values, max)?;
+        check_product(partitions.len(), spans.len(), max)?;
+        let of_partition = |(token, partition): (Token, PartitionPrefix)| {
+            let stretch = move |clustering: &KeyRange| Stretch::Partition {
+                token,
+                partition: partition.clone(),
+                clustering: clustering.clone(),
+            };
+            spans.iter().map(stretch).collect::<Vec<_>>()
+        };
+        Ok(partitions.into_iter().flat_map(of_partition).collect())
+    }
+
+    /// The partitions by the values of their keys.
+    fn bind_partitions(
+        &self,
+        values: &BoundValues<'_>,
+        max: u32,
+    ) -> Result<Vec<(Token, PartitionPrefix)>, PlanError> {
+        // Under the encoding of its values, which sorts as they do, each with its raw values.
+        let mut keys: BTreeMap<Vec<u8>, Values<'_>> = BTreeMap::from([Default::default()]);
+        for (column, choice) in self.table.partition_key().zip(self.partition.iter().flatten()) {
+            let chosen = choice.bind(values)?;
+            check_product(keys.len(), chosen.len(), max)?;
+            let mut longer = BTreeMap::new();
+            for (sorts_as, key) in &keys {
+                for value in chosen.iter().flatten() {
+                    let mut sorts_as = sorts_as.clone();
+                    put_value(column, value, Order::Ascending, &mut sorts_as)?;
+                    let key = key.iter().chain([value]).cloned().collect();
+                    longer.insert(sorts_as, key);
+                }
+            }
+            keys = longer;
+        }
+        keys.values().map(|key| self.locate(key)).collect()
+    }
+
+    fn locate<C: AsRef<[u8]>>(&self, columns: &[C]) -> Result<(Token, PartitionPrefix), PlanError> {
+        let key = serialized(columns)?;
+        let token = Token::of_key(&key);
+        Ok((token, PartitionPrefix::new(self.life(), token, &key)))
+    }
+
+    fn life(&self) -> TableLife {
+        TableLife { table: self.table.id.0, epoch: self.table.epoch }
+    }
+
+    fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.partition.iter().flatten().chain(&self.clustering)
+    }
+
+    /// How many clustering columns have a choice.
+    fn chosen(&self) -> usize {
+        self.clustering.iter().map(|choice| choice.width).sum()
     }
 }
 
-impl Restricted {
-    fn add(
-        &mut self,
-        column: &Column,
-        comparison: Comparison,
-        value: Expression,
-    ) -> Result<(), PlanError> {
-        let twice = || PlanError::RestrictedTwice { column: column.name.clone() };
-        let (place, is_inclusive) = match comparison {
-            Comparison::Equal if self.is_free() => {
-                self.equal = Some(value);
-                return Ok(());
-            }
-            Comparison::Equal => return Err(twice()),
-            Comparison::NotEqual => {
-                return Err(PlanError::NotEqual { column: column.name.clone() });
-            }
-            _ if matches!(column.kind, ColumnKind::Partition(_)) => {
-                return Err(PlanError::unsupported(format!(
-                    "a range of partition key {}, a scan of many partitions,",
-                    column.name
-                )));
-            }
-            Comparison::Greater => (&mut self.slice.lower, false),
-            Comparison::GreaterOrEqual => (&mut self.slice.lower, true),
-            Comparison::Less => (&mut self.slice.upper, false),
-            Comparison::LessOrEqual => (&mut self.slice.upper, true),
+impl Choice {
+    /// The values of each choice in this request.
+    fn bind<'a>(&'a self, values: &BoundValues<'a>) -> Result<Vec<Values<'a>>, PlanError> {
+        let tuple = |of: &'a Vec<Expression>| {
+            of.iter().map(|value| value.bind_value(values)).collect::<Result<Values<'a>, _>>()
         };
-        if self.equal.is_some() || place.is_some() {
-            return Err(twice());
+        match &self.allowed {
+            Allowed::Equal(of) => Ok(vec![tuple(of)?]),
+            Allowed::In(each) => each.iter().map(tuple).collect(),
+            Allowed::List(list) => {
+                let each = list.bind_elements(values)?;
+                Ok(each.into_iter().map(|value| vec![Cow::Owned(value)]).collect())
+            }
         }
-        *place = Some(Limit { value, is_inclusive });
-        Ok(())
     }
 
-    fn is_free(&self) -> bool {
-        self.equal.is_none() && self.slice.is_free()
+    /// The one value of each column, where there is no choice.
+    fn equal(&self) -> &[Expression] {
+        match &self.allowed {
+            Allowed::Equal(values) => values,
+            Allowed::In(_) | Allowed::List(_) => &[],
+        }
     }
 }
 
@@ -242,99 +344,96 @@ impl Slice {
     }
 }
 
-/// The column, operator and value of a relation of the simple kind.
-fn comparison_of<'t, 'r>(
-    table: &'t Table,
-    relation: &'r Relation,
-) -> Result<(&'t Column, Comparison, &'r Term), PlanError> {
-    let column = match &relation.subject {
-        Subject::Column(name) => catalog::column(table, name)?,
-        Subject::Tuple(_) => return Err(PlanError::unsupported("a relation of several columns")),
-        Subject::Token(_) => return Err(PlanError::unsupported("a relation of token()")),
-        Subject::Element { .. } => {
-            return Err(PlanError::unsupported("a relation of a collection's element"));
+impl TokenSlice {
+    /// The tokens between the bounds; none where there are none.
+    fn bind(&self, values: &BoundValues<'_>) -> Result<Option<RangeInclusive<Token>>, PlanError> {
+        let mut first = Token::MIN;
+        if let Some(limit) = &self.lower {
+            let token = limit.value.bind(values)?;
+            let Some(next) = token.value().checked_add(i64::from(!limit.is_inclusive)) else {
+                return Ok(None);
+            };
+            first = Token::new(next);
         }
-        Subject::Field { .. } => return Err(PlanError::unsupported("a relation of a field")),
-    };
-    match &relation.test {
-        Test::Compare(comparison, term) => Ok((column, *comparison, term)),
-        Test::In(_) => Err(PlanError::unsupported("IN")),
-        Test::Contains(_) | Test::ContainsKey(_) => Err(PlanError::unsupported("CONTAINS")),
-        Test::Like(_) => Err(PlanError::unsupported("LIKE")),
-        Test::IsNotNull => Err(PlanError::unsupported("IS NOT NULL")),
+        let mut last = Token::MAX;
+        if let Some(limit) = &self.upper {
+            let token = limit.value.bind(values)?;
+            // As an upper bound the least token stands for the end of the ring: drivers that cut
+            // the ring into ranges write the last one so.
+            if token != Token::MIN {
+                last = Token::new(token.value() - i64::from(!limit.is_inclusive));
+            }
+        }
+        Ok((first <= last).then_some(first..=last))
     }
 }
 
-fn not_key(column: &Column, is_read: bool) -> PlanError {
-    let column = column.name.clone();
-    if is_read {
-        return PlanError::unsupported(format!(
-            "a relation of {column}, which is outside the primary key and needs ALLOW FILTERING,"
-        ));
-    }
-    PlanError::NotKey { column }
-}
-
-fn partition_of(
-    table: &Table,
-    restricted: Vec<Restricted>,
-    is_scan: bool,
-) -> Result<Vec<Expression>, PlanError> {
-    if is_scan {
-        return Err(PlanError::unsupported("a scan of a whole table"));
-    }
-    let lacking: Vec<_> = table
-        .partition_key()
-        .zip(&restricted)
-        .filter(|(_, restricted)| restricted.equal.is_none())
-        .map(|(column, _)| column.name.as_str())
-        .collect();
-    if !lacking.is_empty() {
-        return Err(partition_key_missing(lacking.join(", ")));
-    }
-    Ok(restricted.into_iter().filter_map(|restricted| restricted.equal).collect())
-}
-
-/// Equalities, then one range, then nothing.
-fn clustering_of(
-    table: &Table,
-    restricted: Vec<Restricted>,
-) -> Result<(Vec<Expression>, Slice), PlanError> {
-    let mut prefix = Vec::new();
-    let mut slice = Slice::default();
-    let mut open: Option<&Column> = None;
-    for (column, restricted) in table.clustering_key().zip(restricted) {
-        if restricted.is_free() {
-            open = open.or(Some(column));
-            continue;
-        }
-        if let Some(preceding) = open {
-            let (column, preceding) = (column.name.clone(), preceding.name.clone());
-            return Err(PlanError::ClusteringGap { column, preceding });
-        }
-        if let Some(value) = restricted.equal {
-            prefix.push(value);
-        } else {
-            slice = restricted.slice;
-            open = Some(column);
+impl TokenTerm {
+    fn bind(&self, values: &BoundValues<'_>) -> Result<Token, PlanError> {
+        match self {
+            Self::Number(number) => {
+                let bytes = number.bind_value(values)?;
+                let number = bytes.as_ref().try_into().map_or(0, i64::from_be_bytes);
+                Ok(Token::new(number))
+            }
+            Self::Of(key) => {
+                let columns = key.iter().map(|value| value.bind_value(values));
+                Ok(Token::of_key(&serialized(&columns.collect::<Result<Vec<_>, _>>()?)?))
+            }
         }
     }
-    Ok((prefix, slice))
 }
 
-/// Appends a component of the clustering key.
-fn put_component(
+impl Stretch {
+    /// Where the rows lie on the ring.
+    pub(super) fn tokens(&self) -> RangeInclusive<Token> {
+        match self {
+            Self::Partition { token, .. } => *token..=*token,
+            Self::Scan { tokens, .. } => tokens.clone(),
+        }
+    }
+
+    /// The keys.
+    pub(super) fn range(&self) -> KeyRange {
+        match self {
+            Self::Partition { partition, clustering, .. } => {
+                let whole = partition.range();
+                let start = partition.row(clustering.start());
+                let end = clustering.end().map(|end| Bytes::from(partition.row(end)));
+                let end = end.or_else(|| whole.end().cloned());
+                KeyRange::between(start, end.expect("a partition's keys hold a byte below FF"))
+            }
+            Self::Scan { life, tokens } => life.range_of_tokens(tokens),
+        }
+    }
+}
+
+/// The serialized partition key of these columns, which is not empty.
+fn serialized<C: AsRef<[u8]>>(columns: &[C]) -> Result<Vec<u8>, PlanError> {
+    let key = ring::partition_key(columns).map_err(|error| match error {
+        KeyError::TooLong { bytes } => PlanError::KeyTooLong { len: bytes },
+        _ => PlanError::EmptyKey,
+    })?;
+    if key.is_empty() { Err(PlanError::EmptyKey) } else { Ok(key) }
+}
+
+/// Refuses more than `max` combinations of so many with so many.
+fn check_product(these: usize, those: usize, max: u32) -> Result<(), PlanError> {
+    if these.saturating_mul(those) > max as usize {
+        return Err(PlanError::TooManyCombinations { max });
+    }
+    Ok(())
+}
+
+/// Appends the encoding of a column's value.
+fn put_value(
     column: &Column,
-    value: &Expression,
-    values: &BoundValues<'_>,
+    value: &[u8],
+    order: Order,
     out: &mut Vec<u8>,
 ) -> Result<(), PlanError> {
-    let bytes = value.bind_value(values)?;
-    if bytes.len() > KEY_BYTES_MAX {
-        return Err(PlanError::KeyTooLong { len: bytes.len() });
-    }
-    encode_component(&column.ty, &bytes, order_of(column), out)
-        .map_err(|source| PlanError::Value { name: value.name().to_owned(), source })
+    encode_component(&column.ty, value, order, out)
+        .map_err(|source| PlanError::Value { name: column.name.clone(), source })
 }
 
 /// Which way a clustering column sorts.
@@ -343,10 +442,6 @@ pub(super) fn order_of(column: &Column) -> Order {
         ColumnKind::Clustering(_, order) => order,
         ColumnKind::Partition(_) | ColumnKind::Regular => Order::Ascending,
     }
-}
-
-fn as_slice(end: &End<Vec<u8>>) -> End<&[u8]> {
-    end.as_ref().map(Vec::as_slice)
 }
 
 fn partition_key_missing(columns: String) -> PlanError {

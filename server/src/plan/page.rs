@@ -19,8 +19,11 @@
 //!
 //! Callers: `front`, which runs the rounds. Pure.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use repair::version::Siblings;
+use ring::Token;
 
 use super::answer::{Answer, DamagedKey, write_count};
 use super::key::Stretch;
@@ -39,7 +42,9 @@ const ROUNDS_MAX: u32 = 64;
 /// One read that is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
-    /// The keys to read, all of one partition.
+    /// Where the rows lie on the ring: one token for a stretch of one partition.
+    pub tokens: RangeInclusive<Token>,
+    /// The keys to read.
     pub range: KeyRange,
     /// How many rows to ask each replica for.
     pub rows_max: u32,
@@ -50,6 +55,7 @@ pub struct Round {
 pub struct PageOp {
     answer: Answer,
     order: Order,
+    tokens: RangeInclusive<Token>,
     /// What is not read yet.
     range: KeyRange,
     /// How many result rows the page may have.
@@ -98,8 +104,8 @@ struct PagingSeal {
 pub(super) struct PageRequest<'a> {
     /// Names the statement: the same for the same text in the same keyspace, on every node.
     pub(super) statement: &'a [u8; 32],
-    /// The rows to read.
-    pub(super) stretch: Stretch,
+    /// The rows to read, if there can be any.
+    pub(super) stretch: Option<Stretch>,
     /// Which way.
     pub(super) order: Order,
     /// LIMIT.
@@ -114,20 +120,24 @@ impl PageOp {
         request: &BindContext<'_>,
     ) -> Result<Self, PlanError> {
         let PageRequest { statement, stretch, order, limit } = asked;
+        let nothing = || KeyRange::between(Bytes::new(), Bytes::new());
+        let tokens = stretch.as_ref().map_or(Token::MIN..=Token::MIN, Stretch::tokens);
+        let range = stretch.as_ref().map_or_else(nothing, Stretch::range);
         let rows_max = request.limits.page_rows_max;
         let asked_rows = request.page_size.filter(|_| !answer.counts());
         let page_rows = asked_rows.map_or(rows_max, |size| size.get().min(rows_max));
         let paging = PagingSeal {
             secret: request.snapshot.value.secrets.current.clone(),
-            subject: subject(statement, &stretch.range),
+            subject: subject(statement, &range),
             made_us: request.now_us,
         };
         let mut op = Self {
             left: if answer.counts() { None } else { limit },
             answer,
             order,
-            state: if stretch.range.is_empty() { State::Ended } else { State::Reading },
-            range: stretch.range,
+            state: if range.is_empty() { State::Ended } else { State::Reading },
+            tokens,
+            range,
             page_rows: page_rows.max(1) as usize,
             paging,
             rounds: 0,
@@ -152,7 +162,7 @@ impl PageOp {
         let wanted = self.page_rows.saturating_sub(taken).saturating_add(1);
         let wanted = self.left.map_or(wanted, |left| wanted.min(left));
         let rows_max = u32::try_from(wanted).unwrap_or(u32::MAX);
-        Some(Round { range: self.range.clone(), rows_max })
+        Some(Round { tokens: self.tokens.clone(), range: self.range.clone(), rows_max })
     }
 
     /// Takes the rows of a round in the order of the read, tombstones too, and the key behind

@@ -89,6 +89,8 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// How far ahead of the wall clock a client's timestamp may lie, in microseconds.
     pub future_max_us: i64,
+    /// How many rows, or stretches of rows, the IN relations of one statement may name.
+    pub in_max: u32,
     /// The conflict mode of tables where neither they nor their keyspace name one.
     pub default_conflict: Conflict,
 }
@@ -108,6 +110,7 @@ impl Limits {
             batch_statements_max: config.guardrails.batch_statements_max,
             batch_bytes_max: config.guardrails.batch_bytes_max.as_len(),
             future_max_us: i64::try_from(config.clock.future_max.as_micros()).unwrap_or(i64::MAX),
+            in_max: config.guardrails.in_max,
             default_conflict: match config.tables.default_conflict {
                 DefaultConflict::Siblings => Conflict::Siblings,
                 DefaultConflict::Lww => Conflict::Lww,

@@ -1,14 +1,19 @@
-//! The rows that a DELETE of a partition, or of a stretch of one, removes.
+//! The rows that a DELETE of partitions, or of stretches of them, removes.
 //!
 //! Each row is read and removed with what was read of it for its context, so a write that came in
 //! between stays. Law: either all rows are within the limit, or none is removed.
 //!
 //! Callers: `front`, which runs the rounds, then the removals. Pure.
 
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use repair::version::{Change, SiblingLimits, Siblings, Write};
+use ring::Token;
 
 use super::answer::DamagedKey;
+use super::key::Stretch;
 use super::prepared::BindContext;
 use super::{PlanError, Round};
 use crate::store::engine::KeyRange;
@@ -26,11 +31,11 @@ pub struct Removal {
     pub write: Write,
 }
 
-/// The rows of a stretch that are to be removed. Reads and removes nothing itself.
+/// The rows of some stretches that are to be removed. Reads and removes nothing itself.
 #[derive(Debug, Clone)]
 pub struct RemoveOp {
-    /// What is not read yet; none when all is.
-    range: Option<KeyRange>,
+    /// What is not read yet of each stretch.
+    rest: VecDeque<(RangeInclusive<Token>, KeyRange)>,
     rows_max: u32,
     now_us: i64,
     write_time_us: i64,
@@ -39,9 +44,9 @@ pub struct RemoveOp {
 }
 
 impl RemoveOp {
-    pub(super) fn new(range: KeyRange, request: &BindContext<'_>) -> Self {
+    pub(super) fn new(stretches: &[Stretch], request: &BindContext<'_>) -> Self {
         Self {
-            range: Some(range).filter(|range| !range.is_empty()),
+            rest: stretches.iter().map(|it| (it.tokens(), it.range())).collect(),
             rows_max: request.limits.delete_rows_max,
             now_us: request.now_us,
             write_time_us: request.write_time_us,
@@ -52,8 +57,8 @@ impl RemoveOp {
 
     /// What to read next, forwards; none when all rows are known.
     pub fn next_round(&self) -> Option<Round> {
-        let range = self.range.clone()?;
-        Some(Round { range, rows_max: ROUND_ROWS.min(self.rows_max.saturating_add(1)) })
+        let (tokens, range) = self.rest.front()?.clone();
+        Some(Round { tokens, range, rows_max: ROUND_ROWS.min(self.rows_max.saturating_add(1)) })
     }
 
     /// Takes the rows of a round, and the key behind which the next round begins, none at the end.
@@ -75,8 +80,11 @@ impl RemoveOp {
             let key = RowKey::read(key).map_err(|_| damaged)?;
             self.removals.push(Removal { key, write: self.removal(&row) });
         }
-        let rest = resume_after.and_then(|key| Some(self.range.as_ref()?.after(&key)));
-        self.range = rest.filter(|rest| !rest.is_empty());
+        let Some((tokens, range)) = self.rest.pop_front() else { return Ok(()) };
+        let rest = resume_after.map(|key| range.after(&key)).filter(|rest| !rest.is_empty());
+        if let Some(rest) = rest {
+            self.rest.push_front((tokens, rest));
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use types::CqlType;
 
 use super::answer::Answer;
 use super::bind::{BoundValues, Expression, Markers};
-use super::key::{KeyPlan, order_of};
+use super::key::{KeyPlan, Stretch, order_of};
 use super::page::{PageOp, PageRequest};
 use super::prepared::BindContext;
 use super::project::Projection;
@@ -79,13 +79,12 @@ impl SelectPlan {
         let secret = &request.snapshot.value.secrets.current;
         let answer = Answer::new(&self.projection, request.now_us, secret);
         if !self.key.is_row() {
-            let stretch = self.key.bind_stretch(values)?;
-            let token = stretch.token;
+            let stretch = self.stretch(values, request)?;
             let asked =
                 PageRequest { statement: &self.statement, stretch, order: self.order, limit };
             let page = PageOp::new(asked, answer, request)?;
             let (table, order) = (Arc::clone(&self.table), self.order);
-            let plan = ReadPartitionPlan { table, token, order, level, page };
+            let plan = ReadPartitionPlan { table, order, level, page };
             return Ok(Plan::ReadPartition(Box::new(plan)));
         }
         if request.paging_state.is_some() {
@@ -97,6 +96,23 @@ impl SelectPlan {
         let answer = if self.projection.shows_context() { answer.always() } else { answer };
         let table = Arc::clone(&self.table);
         Ok(Plan::ReadRow(Box::new(ReadRowPlan { table, key, level, at_least, answer })))
+    }
+}
+
+impl SelectPlan {
+    fn stretch(
+        &self,
+        values: &BoundValues<'_>,
+        request: &BindContext<'_>,
+    ) -> Result<Option<Stretch>, PlanError> {
+        if self.key.is_scan() {
+            return Err(PlanError::unsupported("a scan of a whole table"));
+        }
+        let mut stretches = self.key.bind_stretches(values, request.limits.in_max)?;
+        if stretches.len() > 1 {
+            return Err(PlanError::unsupported("a SELECT of several stretches"));
+        }
+        Ok(stretches.pop())
     }
 }
 
