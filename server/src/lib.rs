@@ -11,6 +11,7 @@ pub mod config;
 pub mod coord;
 pub mod front;
 pub mod metadata;
+pub mod network;
 pub mod node;
 pub mod peer;
 pub mod plan;

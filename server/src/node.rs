@@ -7,9 +7,11 @@
 //! upkeep: gossip (a thread of its own), membership, proposals     admin: reads all
 //! ```
 
+mod environment;
 mod handler;
 mod introduction;
 mod serve;
 
+pub use environment::{Environment, Pace, Threads};
 pub use introduction::Skews;
-pub use serve::run;
+pub use serve::{run, run_on};

@@ -12,15 +12,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::environment::{Committing, Environment, Threads};
 use super::handler::PeerHandler;
 use super::introduction::{Introduction, Skews};
 use crate::admin::{self, AdminState};
-use crate::clock::{Clock, HybridClock, Random, SystemClock};
+use crate::clock::{Clock, HybridClock, Random};
 use crate::cluster::Cluster;
 use crate::commits::{AnyMutation, Commits};
 use crate::config::{Config, TestingPromise};
 use crate::coord::{Coordinator, Patience};
 use crate::front::{Front, FrontParts};
+use crate::network::{Listening, Purpose};
 use crate::peer::{Introduce, Listener, Pool, PoolOptions};
 use crate::plan::LocalNode;
 use crate::register::{Keeper, ProposalQueue, Proposals};
@@ -52,14 +54,27 @@ pub async fn run(
     version: &'static str,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let random = Random::system();
-    let opened = open(&config, random.clone()).await?;
-    let listeners = Listeners::bind(&config).await?;
-    let (parts, queued, commit_loop) = Parts::new(config, version, opened, random)?;
-    let committing = commit_loop.spawn(|failure| {
-        tracing::error!(%failure, "the store failed: stopping at once");
-        std::process::exit(1);
-    })?;
+    let environment = Environment::system();
+    let opened = open(&config, environment.random.clone()).await?;
+    run_on(config, version, opened, environment, stop).await
+}
+
+/// Serves a node from a store that is open, with the time, the randomness and the network of
+/// `environment`: a process or a simulated host.
+///
+/// # Errors
+/// As [`run`]; over [`Threads::None`] also when the store fails, where a process would end at once.
+pub async fn run_on(
+    config: Config,
+    version: &'static str,
+    opened: Opened,
+    environment: Environment,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let listeners = Listeners::bind(&config, &environment).await?;
+    let threads = environment.threads.clone();
+    let (parts, queued, commit_loop) = Parts::new(config, version, opened, environment)?;
+    let mut committing = Committing::start(commit_loop, threads)?;
     parts.keeper.load(parts.engine.as_ref()).context("cannot read the metadata on disk")?;
     let standing = parts.commits.standing();
     tracing::info!(
@@ -68,13 +83,17 @@ pub async fn run(
     );
     let front = parts.front();
     let mut tasks = parts.start(&front, queued, listeners)?;
-    stop.await;
+    tokio::select! {
+        biased;
+        () = stop => {}
+        failure = committing.failed() => return Err(failure.into()),
+    }
     tracing::info!("stopping");
     front.drain(DRAIN_MAX).await;
     tasks.shutdown().await;
     let stop_store = async {
         parts.commits.handle().stop().await;
-        tokio::task::spawn_blocking(move || committing.join()).await
+        committing.ended().await;
     };
     if tokio::time::timeout(STORE_STOP_MAX, stop_store).await.is_err() {
         tracing::warn!("the store did not stop in time");
@@ -97,26 +116,31 @@ async fn open(config: &Config, random: Random) -> anyhow::Result<Opened> {
 
 /// The ports of a node.
 struct Listeners {
-    cql: TcpListener,
+    cql: Box<dyn Listening>,
     internode: Listener,
-    admin: TcpListener,
+    /// None where there is nobody to ask.
+    admin: Option<TcpListener>,
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> anyhow::Result<Self> {
+    async fn bind(config: &Config, environment: &Environment) -> anyhow::Result<Self> {
         let bound = |address: SocketAddr| move || format!("cannot listen on {address}");
         let internode = config.internode_bind();
         let frame_bytes_max = config.internode.frame_bytes_max.as_len();
+        let network = environment.network.as_ref();
+        let cql = network.listen(config.cql_bind(), Purpose::Clients).await;
+        let peers = Listener::bind(network, internode, frame_bytes_max).await;
+        let admin = match environment.threads {
+            Threads::Own => {
+                let port = TcpListener::bind(config.admin_bind()).await;
+                Some(port.with_context(bound(config.admin_bind()))?)
+            }
+            Threads::None { .. } => None,
+        };
         Ok(Self {
-            cql: TcpListener::bind(config.cql_bind())
-                .await
-                .with_context(bound(config.cql_bind()))?,
-            internode: Listener::bind(internode, frame_bytes_max)
-                .await
-                .with_context(bound(internode))?,
-            admin: TcpListener::bind(config.admin_bind())
-                .await
-                .with_context(bound(config.admin_bind()))?,
+            cql: cql.with_context(bound(config.cql_bind()))?,
+            internode: peers.with_context(bound(internode))?,
+            admin,
         })
     }
 }
@@ -127,6 +151,7 @@ struct Parts {
     version: &'static str,
     clock: Arc<dyn Clock>,
     random: Random,
+    threads: Threads,
     engine: Arc<dyn Engine>,
     commits: Commits,
     cluster: Arc<Cluster>,
@@ -144,9 +169,9 @@ impl Parts {
         config: Config,
         version: &'static str,
         opened: Opened,
-        random: Random,
+        environment: Environment,
     ) -> anyhow::Result<(Self, ProposalQueue, CommitLoop<AnyMutation>)> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Environment { clock, random, network, threads } = environment;
         let engine = Arc::clone(&opened.engine);
         let limits =
             QueueLimits { queue_max: config.store.queue_max as usize, ..QueueLimits::default() };
@@ -167,6 +192,7 @@ impl Parts {
             frame_bytes_max: config.internode.frame_bytes_max.as_len(),
             queue_max: config.internode.queue_max as usize,
             clock: Arc::clone(&clock),
+            network,
         };
         let local: Arc<dyn Introduce> = introduction.clone();
         let pool = Arc::new(Pool::new(local, pool_options));
@@ -198,6 +224,7 @@ impl Parts {
         let parts = Self {
             clock,
             random,
+            threads,
             engine,
             commits,
             cluster,
@@ -261,15 +288,17 @@ impl Parts {
         let membership = self.membership();
         tasks.spawn(async move { membership.run().await });
         tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
-        let admin = self.admin(front);
-        tasks.spawn(async move {
-            if let Err(error) = admin::serve(listeners.admin, admin).await {
-                tracing::error!(%error, "the admin port is closed");
-            }
-        });
+        if let Some(port) = listeners.admin {
+            let admin = self.admin(front);
+            tasks.spawn(async move {
+                if let Err(error) = admin::serve(port, admin).await {
+                    tracing::error!(%error, "the admin port is closed");
+                }
+            });
+        }
         let front = Arc::clone(front);
         tasks.spawn(async move { front.serve(listeners.cql).await });
-        self.gossip(inbox, ahead)?;
+        self.gossip(&mut tasks, inbox, ahead)?;
         Ok(tasks)
     }
 
@@ -332,9 +361,10 @@ impl Parts {
         }
     }
 
-    /// Starts the thread of the heartbeats. It ends with the process: nothing of it is on disk.
+    /// Starts the heartbeats. Their thread ends with the process: nothing of it is on disk.
     fn gossip(
         &self,
+        tasks: &mut JoinSet<()>,
         inbox: mpsc::Receiver<Heartbeat>,
         ahead: watch::Sender<Option<Ahead>>,
     ) -> anyhow::Result<()> {
@@ -352,7 +382,6 @@ impl Parts {
             interval: self.config.gossip.interval,
             phi: self.config.gossip.phi,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (pool, clock, cluster, phase) = (
             Arc::clone(&self.pool),
             Arc::clone(&self.clock),
@@ -365,8 +394,14 @@ impl Parts {
                 tracing::error!(%error, "heartbeats have stopped");
             }
         };
-        let thread = std::thread::Builder::new().name("gossip".to_owned());
-        thread.spawn(move || runtime.block_on(gossiping))?;
+        match self.threads {
+            Threads::Own => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let thread = std::thread::Builder::new().name("gossip".to_owned());
+                thread.spawn(move || runtime.block_on(gossiping))?;
+            }
+            Threads::None { .. } => drop(tasks.spawn(gossiping)),
+        }
         Ok(())
     }
 }

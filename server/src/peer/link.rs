@@ -1,8 +1,7 @@
 //! One connection to one peer for one class of messages, and the queue before it.
 //!
 //! The link dials when there is something to send and dials again after a break. Requests are
-//! written many at a time; answers find their callers by number. A peer that is silent on the level
-//! of TCP loses its connection, so that a network that heals is noticed. Law: every call ends: with
+//! written many at a time; answers find their callers by number. Law: every call ends: with
 //! its answer, at its deadline (the caller's), when the connection breaks, or at once when there is
 //! none to be had.
 
@@ -15,10 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use ring::HostId;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::codec::FramedRead;
@@ -26,6 +22,7 @@ use tokio_util::codec::FramedRead;
 use super::codec::{self, Frame, FrameDecoder};
 use super::message::{Answer, Body, Class, Head, Hello, Request};
 use super::pool::{Introduce, PoolOptions, check_welcome};
+use crate::network::{self, Reader, Writer};
 
 /// How many requests one write to the socket takes at most.
 const WRITE_BATCH_MAX: usize = 256;
@@ -35,10 +32,6 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 
 /// How many bytes of bodies may wait before one connection; twice the longest frame by default.
 const QUEUE_BYTES_MAX: usize = 128 << 20;
-
-/// A connection breaks when the peer's host takes nothing for so long. Without this bound one that
-/// was cut off stays until TCP gives up, a quarter of an hour, and a healed network is found late.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// How long a failed dial answers for those who come after it.
 const REDIAL_AFTER: Duration = Duration::from_millis(100);
@@ -237,9 +230,9 @@ impl Dialler {
 
     async fn shake_hands(&self) -> Result<Connection, Arc<str>> {
         let broken = |error: &dyn std::fmt::Display| Arc::<str>::from(error.to_string());
-        let stream = TcpStream::connect(self.address).await.map_err(|error| broken(&error))?;
-        set_options(&stream).map_err(|error| broken(&error))?;
-        let (reader, mut writer) = stream.into_split();
+        let connected = self.options.network.connect(self.address, self.class.name()).await;
+        let network::Connection { reader, mut writer } =
+            connected.map_err(|error| broken(&error))?;
         let mine = self.local.hello(self.class);
         write_head(&mut writer, &Head::Hello(mine.clone()))
             .await
@@ -275,7 +268,7 @@ impl Dialler {
         }
     }
 
-    async fn read(&self, mut frames: FramedRead<OwnedReadHalf, FrameDecoder>, peer: &Arc<Hello>) {
+    async fn read(&self, mut frames: FramedRead<Reader, FrameDecoder>, peer: &Arc<Hello>) {
         while let Some(Ok(Frame { head, body })) = frames.next().await {
             let Head::Answer { id, epoch, answer } = head else { return };
             if let Some(caller) = self.pending.with(|pending| pending.remove(&id)) {
@@ -287,7 +280,7 @@ impl Dialler {
 
     async fn write(
         &self,
-        mut writer: OwnedWriteHalf,
+        mut writer: Writer,
         peer: &Hello,
         first: Outgoing,
         waiting: &mut mpsc::Receiver<Outgoing>,
@@ -342,8 +335,8 @@ impl Dialler {
 
 /// A connection after the handshake.
 struct Connection {
-    frames: FramedRead<OwnedReadHalf, FrameDecoder>,
-    writer: OwnedWriteHalf,
+    frames: FramedRead<Reader, FrameDecoder>,
+    writer: Writer,
     peer: Arc<Hello>,
 }
 
@@ -357,23 +350,13 @@ async fn refuse_for_a_while(waiting: &mut mpsc::Receiver<Outgoing>, why: &Arc<st
     let _ = timeout(REDIAL_AFTER, refuse).await;
 }
 
-/// Lets a connection carry small messages at once, and end when the peer's host is gone.
-pub(super) fn set_options(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(SILENCE_MAX),
-    )?;
-    socket.set_tcp_user_timeout(Some(SILENCE_MAX))
-}
-
 /// Frames from the reading half of a connection.
 pub(super) fn frames<R: AsyncRead>(reader: R, bytes_max: usize) -> FramedRead<R, FrameDecoder> {
     FramedRead::new(reader, FrameDecoder { bytes_max })
 }
 
 /// Writes one frame without a body.
-pub(super) async fn write_head(writer: &mut OwnedWriteHalf, head: &Head) -> std::io::Result<()> {
+pub(super) async fn write_head(writer: &mut Writer, head: &Head) -> std::io::Result<()> {
     let mut out = BytesMut::new();
     codec::write(head, &Body::new(), &mut out);
     writer.write_all(&out).await

@@ -15,16 +15,15 @@ use bytes::BytesMut;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use super::codec::{self, CodecError, Frame, FrameDecoder};
-use super::link::{frames, set_options, write_head};
+use super::link::{frames, write_head};
 use super::message::{Answer, Body, Head, Hello, Received, Request};
 use super::pool::{Introduce, check_welcome};
+use crate::network::{Connection, Listening, Network, Purpose, Reader, Writer};
 
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -66,19 +65,23 @@ pub trait Handler: Send + Sync + 'static {
 /// The listening socket of the internode port.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    port: Box<dyn Listening>,
     frame_bytes_max: usize,
 }
 
 impl Listener {
-    /// Binds the port.
-    pub async fn bind(address: SocketAddr, frame_bytes_max: usize) -> std::io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, frame_bytes_max })
+    /// Takes the port.
+    pub async fn bind(
+        network: &dyn Network,
+        address: SocketAddr,
+        frame_bytes_max: usize,
+    ) -> std::io::Result<Self> {
+        Ok(Self { port: network.listen(address, Purpose::Peers).await?, frame_bytes_max })
     }
 
     /// Where it listens.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.port.address()
     }
 
     /// Accepts connections until the task is dropped.
@@ -87,7 +90,7 @@ impl Listener {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
-            let Ok((stream, _)) = self.socket.accept().await else {
+            let Ok(connection) = self.port.accept().await else {
                 // Out of file descriptors, or the like: connections that end make room.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -96,7 +99,7 @@ impl Listener {
             let bytes_max = self.frame_bytes_max;
             tokio::spawn(async move {
                 let _place = place;
-                let welcomed = welcome(stream, local.as_ref(), bytes_max);
+                let welcomed = welcome(connection, local.as_ref(), bytes_max);
                 if let Ok(Some((from, frames, writer))) = timeout(HANDSHAKE_MAX, welcomed).await {
                     Conversation::new(from, handler, bytes_max).run(frames, writer).await;
                 }
@@ -105,15 +108,14 @@ impl Listener {
     }
 }
 
-type Frames = FramedRead<OwnedReadHalf, FrameDecoder>;
+type Frames = FramedRead<Reader, FrameDecoder>;
 
 async fn welcome(
-    stream: TcpStream,
+    connection: Connection,
     local: &dyn Introduce,
     bytes_max: usize,
-) -> Option<(Hello, Frames, OwnedWriteHalf)> {
-    set_options(&stream).ok()?;
-    let (reader, mut writer) = stream.into_split();
+) -> Option<(Hello, Frames, Writer)> {
+    let Connection { reader, mut writer } = connection;
     let mut frames = frames(reader, bytes_max);
     let Some(Ok(Frame { head: Head::Hello(theirs), .. })) = frames.next().await else {
         return None;

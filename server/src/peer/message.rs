@@ -27,6 +27,17 @@ pub enum Class {
     Gossip,
 }
 
+impl Class {
+    /// Its name, for those who watch the network.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Control => "control",
+            Self::Gossip => "gossip",
+        }
+    }
+}
+
 /// The first frame in both directions of a connection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hello {

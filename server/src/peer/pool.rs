@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::link::{CallError, Link, Reply};
 use super::message::{Body, Class, Hello, PROTOCOL, Request};
 use crate::clock::Clock;
+use crate::network::Network;
 
 /// What connections need to know of the node they belong to.
 pub trait Introduce: Send + Sync + 'static {
@@ -33,6 +34,8 @@ pub struct PoolOptions {
     pub queue_max: usize,
     /// Where deadlines are read.
     pub clock: Arc<dyn Clock>,
+    /// Where connections come from.
+    pub network: Arc<dyn Network>,
 }
 
 /// Whom to send to.

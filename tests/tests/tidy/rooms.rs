@@ -12,7 +12,7 @@
 use super::{Source, assert_none, rust_files};
 
 /// Everybody may import these; they import each other only.
-const BASE: &[&str] = &["clock", "cluster", "config", "metadata"];
+const BASE: &[&str] = &["clock", "cluster", "config", "metadata", "network"];
 
 /// How keys and ranges of rows are called: formats without side effects, for everybody.
 const WORDS: &[&str] = &["store::keys", "store::engine::KeyRange", "store::engine::Order"];

@@ -19,6 +19,7 @@ use crate::metadata::{
     Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
     TableSpec,
 };
+use crate::network::TcpNetwork;
 use crate::peer::{Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received};
 use crate::store::commit::{Promise, QueueLimits, queue};
 use crate::store::keys::TableLife;
@@ -89,7 +90,7 @@ impl Handler for Peer {
 async fn serve(number: u128, is_ready: bool) -> (Arc<Peer>, SocketAddr) {
     let (writes, was_sent, row) = (AtomicUsize::new(0), Notify::new(), OnceLock::new());
     let peer = Arc::new(Peer { is_ready, writes, was_sent, row });
-    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
+    let listener = Listener::bind(&TcpNetwork, ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
     tokio::spawn(listener.serve(Arc::new(Local(host(number))), Arc::clone(&peer)));
     (peer, address)
@@ -186,6 +187,7 @@ impl Restarted {
             frame_bytes_max: 1 << 20,
             queue_max: 1_000,
             clock: Arc::clone(&clock),
+            network: Arc::new(TcpNetwork),
         };
         let pool = Arc::new(Pool::new(Arc::new(Local(me)), options));
         let keeper = Keeper::new(

@@ -18,6 +18,7 @@ use crate::coord::{Coordinator, Patience};
 use crate::front::FrontParts;
 use crate::front::events::tests::{create_keyspace, drop_keyspace, founded};
 use crate::metadata::{ClusterMetadata, Snapshot};
+use crate::network::TcpNetwork;
 use crate::peer::{Class, Hello, Introduce, PROTOCOL, Pool, PoolOptions};
 use crate::plan::LocalNode;
 use crate::register::{Keeper, Proposals};
@@ -71,6 +72,7 @@ fn front() -> Arc<Front> {
         frame_bytes_max: 1 << 20,
         queue_max: 10,
         clock: Arc::clone(&clock),
+        network: Arc::new(TcpNetwork),
     };
     let pool = Arc::new(Pool::new(Arc::new(Local(me)), options));
     let keeper = Arc::new(Keeper::new(

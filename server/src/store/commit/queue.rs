@@ -2,7 +2,7 @@
 //!
 //! The loop takes everything that waits, up to the bounds of a group: what arrives during one
 //! fsync shares the next. It runs on a thread of its own over a real disk
-//! ([`CommitLoop::spawn`]), or as a task over a simulated one ([`CommitLoop::run`]).
+//! ([`CommitLoop::spawn`]), or as a task over a simulated one ([`CommitLoop::run_paced`]).
 
 use std::future::Future;
 use std::io;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ring::StoreId;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -259,8 +260,21 @@ impl<M: Mutation> CommitLoop<M> {
     }
 
     /// Runs until it is told to stop, or all handles are gone, as a task. Commits block it.
-    pub async fn run(mut self) -> Result<(), CommitFailure> {
+    pub async fn run(self) -> Result<(), CommitFailure> {
+        self.run_paced(|| Duration::ZERO).await
+    }
+
+    /// The same over a disk that takes as long for each group as `pace` says: what arrives
+    /// meanwhile joins the group, and a crash meanwhile loses it.
+    pub async fn run_paced(
+        mut self,
+        mut pace: impl FnMut() -> Duration + Send,
+    ) -> Result<(), CommitFailure> {
         while let Some(first) = self.requests.recv().await {
+            let wait = pace();
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             if self.turn(first)? == Turn::Stop {
                 break;
             }
