@@ -13,10 +13,12 @@ mod error;
 mod gather;
 mod page;
 mod read;
+mod request;
 mod write;
 
-pub use drive::{Coordinator, Patience, RangeRead, RowRead, RowWrite};
+pub use drive::Coordinator;
 pub use error::{ReadError, RowError, WriteError};
 pub use page::{MergedPage, merge_pages};
 pub use read::{ReadOp, ReadStep, ReadSteps};
+pub use request::{PartitionWrite, Patience, RangeRead, RowChange, RowRead};
 pub use write::{WriteOp, WriteStep, WriteSteps, Written};

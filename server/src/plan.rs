@@ -89,7 +89,7 @@ pub struct SchemaPlan {
     pub event: wire::SchemaChange,
 }
 
-/// A write of one row: the parts of a [`RowWrite`](crate::coord::RowWrite), and the answer.
+/// A write of one row, and the answer.
 #[derive(Debug, Clone)]
 pub struct WritePlan {
     /// The table.

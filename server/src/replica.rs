@@ -11,6 +11,7 @@
 //! arrive at [`Replica::apply`] like any write.
 
 mod apply;
+mod copy;
 mod fetch;
 mod stamp;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use apply::{Apply, ApplyFailure};
+pub use copy::RowCopy;
 pub use fetch::{FetchFailure, ReplicaPage};
 pub use stamp::{Stamp, StampFailure};
 

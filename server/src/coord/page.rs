@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use repair::version::Siblings;
 
-use crate::replica::ReplicaPage;
+use crate::replica::{ReplicaPage, RowCopy};
 use crate::store::engine::Order;
 
 /// What the replicas have together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MergedPage {
     /// Keys and merged rows, tombstones too.
-    pub rows: Vec<(Bytes, Siblings)>,
+    pub rows: Vec<(Bytes, RowCopy)>,
     /// Where the next round begins: behind this key; none at the end of the partition.
     pub resume_after: Option<Bytes>,
 }
@@ -40,7 +40,8 @@ pub fn merge_pages(pages: Vec<ReplicaPage>, order: Order) -> MergedPage {
             merged.entry(key).or_default().merge(&row);
         }
     }
-    let mut rows: Vec<_> = merged.into_iter().collect();
+    let merged = merged.into_iter().map(|(key, row)| (key, RowCopy::Siblings(row)));
+    let mut rows: Vec<_> = merged.collect();
     if order == Order::Reverse {
         rows.reverse();
     }

@@ -15,6 +15,8 @@ use smallvec::SmallVec;
 
 use super::error::ReadError;
 use super::gather::Gather;
+use crate::metadata::Conflict;
+use crate::replica::RowCopy;
 
 /// What the runtime must do next for one read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum ReadStep {
         of: HostId,
     },
     /// Tell the client; the row is the merged one.
-    Answer(Result<Siblings, ReadError>),
+    Answer(Result<RowCopy, ReadError>),
 }
 
 /// The steps after one event.
@@ -36,28 +38,32 @@ pub type ReadSteps = SmallVec<[ReadStep; 4]>;
 pub struct ReadOp {
     gather: Gather,
     at_least: Option<VersionVector>,
-    merged: Siblings,
+    conflict: Conflict,
+    merged: RowCopy,
     is_answered: bool,
 }
 
 impl ReadOp {
-    /// Reads at the level that `tally` counts for from `replicas`, best first.
+    /// Reads a row of a table of that conflict mode from `replicas`, best first, at the level that
+    /// `tally` counts for.
     ///
     /// `at_least`: the answer must have seen all of it.
     pub fn ask(
         replicas: &[HostId],
         tally: Tally,
+        conflict: Conflict,
         at_least: Option<VersionVector>,
     ) -> (Self, ReadSteps) {
         let (gather, first) = Gather::begin(replicas, tally);
-        let mut op = Self { gather, at_least, merged: Siblings::default(), is_answered: false };
+        let merged = RowCopy::new(conflict);
+        let mut op = Self { gather, at_least, conflict, merged, is_answered: false };
         let mut steps = asks(first);
         op.settle(&mut steps);
         (op, steps)
     }
 
     /// A replica has answered.
-    pub fn on_row(&mut self, from: HostId, row: Option<&Siblings>) -> ReadSteps {
+    pub fn on_row(&mut self, from: HostId, row: Option<&RowCopy>) -> ReadSteps {
         self.gather.on_answer(from);
         if let Some(row) = row {
             self.merged.merge(row);
@@ -97,7 +103,7 @@ impl ReadOp {
             return;
         }
         if self.has_seen_enough() {
-            let merged = std::mem::take(&mut self.merged);
+            let merged = std::mem::replace(&mut self.merged, RowCopy::new(self.conflict));
             return self.answer(Ok(merged), steps);
         }
         steps.extend(asks(self.gather.ask_all()));
@@ -107,10 +113,11 @@ impl ReadOp {
     }
 
     fn has_seen_enough(&self) -> bool {
-        self.at_least.as_ref().is_none_or(|context| self.merged.vector().includes(context))
+        let seen = self.merged.as_siblings().map(Siblings::vector);
+        self.at_least.as_ref().is_none_or(|context| seen.is_some_and(|seen| seen.includes(context)))
     }
 
-    fn answer(&mut self, outcome: Result<Siblings, ReadError>, steps: &mut ReadSteps) {
+    fn answer(&mut self, outcome: Result<RowCopy, ReadError>, steps: &mut ReadSteps) {
         if !std::mem::replace(&mut self.is_answered, true) {
             steps.push(ReadStep::Answer(outcome));
         }

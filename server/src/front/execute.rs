@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use repair::version::Siblings;
@@ -12,13 +12,14 @@ use wire::{ErrorKind, ErrorReply, Execute, Prepare, Query, QueryParams, ReplyWri
 use super::session::{Circumstances, Reply};
 use super::statement::parse;
 use super::{Front, FrontCounters, errors};
-use crate::coord::{RangeRead, RowRead, RowWrite, Written};
+use crate::coord::{PartitionWrite, RangeRead, RowChange, RowRead, Written};
 use crate::metadata::Snapshot;
 use crate::plan::{
     self, BindContext, DamagedKey, Plan, Prepared, ReadPartitionPlan, ReadRowPlan,
     RemovePartitionPlan, SchemaPlan, WritePlan,
 };
 use crate::register::Proposed;
+use crate::replica::RowCopy;
 
 /// How many rows of a removed partition are written at once.
 const REMOVALS_AT_ONCE: usize = 32;
@@ -144,14 +145,21 @@ impl Front {
     async fn write(&self, plan: WritePlan) -> Result<Done, ErrorReply> {
         FrontCounters::count(&self.counters.writes);
         let WritePlan { table, key, write, reads_first, level, returning } = plan;
-        let row_write =
-            RowWrite { table: Arc::clone(&table), key: key.clone(), write, reads_first, level };
-        let written = self.parts.coordinator.write(row_write).await;
+        let token = key.token();
+        let change = RowChange::Versioned {
+            table: Arc::clone(&table),
+            key: key.clone(),
+            write,
+            reads_first,
+        };
+        let write = PartitionWrite { token, changes: vec![change], level };
+        let written = self.parts.coordinator.write(write).await;
         let written = written.map_err(|error| errors::of_write(&error, &table))?;
-        let warnings = warnings(&written);
-        let outcome = match returning {
-            Some(answer) => Outcome::Row { answer, key, row: written.row },
-            None => Outcome::Void,
+        let warnings = written.iter().flat_map(warnings).collect();
+        let row = written.into_iter().next().map(|written| written.row);
+        let outcome = match (returning, row) {
+            (Some(answer), Some(row)) => Outcome::Row { answer, key, row },
+            _ => Outcome::Void,
         };
         Ok(Done { outcome, warnings })
     }
@@ -161,7 +169,7 @@ impl Front {
         while let Some(round) = rows.next_round() {
             let read = RangeRead {
                 table: Arc::clone(&table),
-                token: *round.tokens.start(),
+                tokens: round.tokens,
                 range: round.range,
                 rows_max: round.rows_max,
                 order: crate::store::engine::Order::Forward,
@@ -169,14 +177,16 @@ impl Front {
             };
             let page = self.parts.coordinator.read_range(&read).await;
             let page = page.map_err(|error| errors::of_read(&error))?;
-            rows.on_rows(page.rows, page.resume_after)?;
+            rows.on_rows(siblings(page.rows), page.resume_after)?;
         }
         let mut removals = rows.finish().into_iter();
         let remove = |removal: plan::Removal| {
             let plan::Removal { key, write } = removal;
             let table = Arc::clone(&table);
             FrontCounters::count(&self.counters.writes);
-            self.parts.coordinator.write(RowWrite { table, key, write, reads_first: false, level })
+            let token = key.token();
+            let change = RowChange::Versioned { table, key, write, reads_first: false };
+            self.parts.coordinator.write(PartitionWrite { token, changes: vec![change], level })
         };
         let mut running: FuturesUnordered<_> =
             removals.by_ref().take(REMOVALS_AT_ONCE).map(remove).collect();
@@ -197,7 +207,10 @@ impl Front {
         let ReadRowPlan { table, key, level, at_least, answer } = plan;
         let read = RowRead { table, key: key.clone(), level, at_least };
         match self.parts.coordinator.read_row(read).await {
-            Ok(row) => Ok(Outcome::Row { answer, key, row }.into()),
+            Ok(row) => {
+                let row = row.into_siblings().unwrap_or_default();
+                Ok(Outcome::Row { answer, key, row }.into())
+            }
             Err(error) => Err(errors::of_read(&error)),
         }
     }
@@ -208,7 +221,7 @@ impl Front {
         while let Some(round) = page.next_round() {
             let read = RangeRead {
                 table: Arc::clone(&table),
-                token: *round.tokens.start(),
+                tokens: round.tokens,
                 range: round.range,
                 rows_max: round.rows_max,
                 order,
@@ -216,7 +229,7 @@ impl Front {
             };
             let merged = self.parts.coordinator.read_range(&read).await;
             let merged = merged.map_err(|error| errors::of_read(&error))?;
-            page.on_rows(merged.rows, merged.resume_after);
+            page.on_rows(siblings(merged.rows), merged.resume_after);
         }
         Ok(Outcome::Page(page.finish()).into())
     }
@@ -283,6 +296,12 @@ fn write_done(
         }
     }
     Ok(())
+}
+
+/// The rows of a siblings table.
+fn siblings(rows: Vec<(Bytes, RowCopy)>) -> Vec<(Bytes, Siblings)> {
+    let siblings = |(key, row): (Bytes, RowCopy)| Some((key, row.into_siblings()?));
+    rows.into_iter().filter_map(siblings).collect()
 }
 
 fn warnings(written: &Written) -> Vec<String> {

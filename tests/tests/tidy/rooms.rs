@@ -21,7 +21,8 @@ const WORDS: &[&str] = &["store::keys", "store::engine::KeyRange", "store::engin
 const ROOMS: &[(&str, &[&str])] = &[
     // The schema is changed by way of the register; how far the node has come refuses clients.
     ("front", &["plan", "coord", "register", "upkeep::membership::Phase"]),
-    ("plan", &[]),
+    // What a plan asks of the coordinator, and the rows that come back.
+    ("plan", &["coord::PartitionWrite", "coord::RowChange", "replica::RowCopy"]),
     ("coord", &["peer", "replica", "register"]),
     ("upkeep", &["peer", "replica", "register", "commits"]),
     ("register", &["peer", "commits", "store"]),

@@ -4,25 +4,31 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use repair::version::{Actor, Change as RowChange, Columns, Dot, Expiry, SiblingLimits};
+use repair::version::{Actor, Columns, Dot, Expiry, SiblingLimits, Siblings, VersionVector, Write};
 use ring::register::{Acceptors, ChangeId, Stores};
-use ring::{StoreId, Strategy};
+use ring::{StoreId, Strategy, Token};
 use tokio::sync::Notify;
-use types::CqlType;
+use types::{Consistency, CqlType};
 use uuid::Uuid;
 
+use super::forward::{Outcome, forwarded_body};
+use super::write::RowWrite;
 use super::*;
 use crate::clock::SystemClock;
 use crate::commits::Commits;
+use crate::coord::WriteError;
 use crate::metadata::{
     Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
-    TableSpec,
+    Snapshot, Table, TableSpec,
 };
 use crate::network::TcpNetwork;
-use crate::peer::{Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received};
+use crate::peer::{
+    Answer, Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received, Refusal,
+};
 use crate::store::commit::{Promise, QueueLimits, queue};
-use crate::store::keys::TableLife;
+use crate::store::keys::{RowKey, TableLife};
 use crate::store::memory::MemoryDisk;
 use crate::store::open_in_memory;
 
@@ -210,17 +216,14 @@ impl Restarted {
 
     fn write(&self) -> RowWrite {
         let life = TableLife { table: self.table.id.0, epoch: self.table.epoch };
-        let change = RowChange::Insert { columns: Columns::default(), marker: Expiry::Never };
+        let change =
+            repair::version::Change::Insert { columns: Columns::default(), marker: Expiry::Never };
+        let limits = SiblingLimits::default();
+        let context = VersionVector::default();
         RowWrite {
             table: Arc::clone(&self.table),
             key: RowKey::new(life, Token::new(0), b"k", &[]),
-            write: Write {
-                context: VersionVector::default(),
-                change,
-                now: 0,
-                write_time: 0,
-                limits: SiblingLimits::default(),
-            },
+            write: Write { context, change, now: 0, write_time: 0, limits },
             reads_first: false,
             level: Consistency::One,
         }
@@ -228,7 +231,7 @@ impl Restarted {
 
     /// How many replaced versions the client is told of: seven by a peer, none by this node.
     async fn replaced(&self) -> Result<usize, WriteError> {
-        self.coordinator.write(self.write()).await.map(|written| written.replaced)
+        self.coordinator.write_row(self.write()).await.map(|written| written.replaced)
     }
 
     /// How many writes were forwarded to each peer.
@@ -256,8 +259,8 @@ async fn so_it_does_where_the_history_that_it_lacks_cannot_be_merged_without_an_
     }
     let mut update = restarted.write();
     update.write.context = lost;
-    update.write.change = RowChange::Update([].into());
-    let written = restarted.coordinator.write(update).await;
+    update.write.change = repair::version::Change::Update([].into());
+    let written = restarted.coordinator.write_row(update).await;
     assert_eq!(written.map(|written| written.replaced), Ok(7));
 }
 

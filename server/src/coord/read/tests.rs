@@ -24,12 +24,12 @@ fn seen(counter: u64) -> VersionVector {
 }
 
 /// A removed row whose vector counts so many writes.
-fn row(counter: u64) -> Siblings {
-    Siblings::from_parts(seen(counter), Vec::new(), 1).unwrap()
+fn row(counter: u64) -> RowCopy {
+    RowCopy::Siblings(Siblings::from_parts(seen(counter), Vec::new(), 1).unwrap())
 }
 
 fn op(level: Consistency, at_least: Option<VersionVector>) -> (ReadOp, ReadSteps) {
-    ReadOp::ask(&[1, 2, 3].map(host), tally(level), at_least)
+    ReadOp::ask(&[1, 2, 3].map(host), tally(level), Conflict::Siblings, at_least)
 }
 
 fn asks(hosts: &[u128]) -> Vec<ReadStep> {
@@ -53,7 +53,10 @@ fn the_answer_is_the_merge_of_all_that_counted() {
 #[test]
 fn a_row_that_nobody_has_is_empty() {
     let (mut op, _) = op(Consistency::One, None);
-    assert_eq!(op.on_row(host(1), None)[..], [ReadStep::Answer(Ok(Siblings::default()))]);
+    assert_eq!(
+        op.on_row(host(1), None)[..],
+        [ReadStep::Answer(Ok(RowCopy::new(Conflict::Siblings)))]
+    );
 }
 
 #[test]
@@ -77,7 +80,10 @@ fn too_few_answers_are_a_timeout_with_the_counts() {
 fn a_slow_replica_has_another_one_asked_too() {
     let (mut op, _) = op(Consistency::One, None);
     assert_eq!(op.on_slow()[..], asks(&[2]));
-    assert_eq!(op.on_row(host(2), None)[..], [ReadStep::Answer(Ok(Siblings::default()))]);
+    assert_eq!(
+        op.on_row(host(2), None)[..],
+        [ReadStep::Answer(Ok(RowCopy::new(Conflict::Siblings)))]
+    );
     assert!(op.on_row(host(1), None).is_empty());
 }
 
