@@ -8,7 +8,8 @@ use repair::version::{
 };
 use ring::{HostId, Strategy, Tally};
 use starling_server::coord::{ReadOp, ReadStep};
-use starling_server::replica::StampFailure;
+use starling_server::metadata::Conflict;
+use starling_server::replica::{RowCopy, StampFailure};
 use types::Consistency;
 use uuid::Uuid;
 
@@ -42,6 +43,10 @@ fn removed_at_two_of_three() -> Removed {
     Removed { first, second, third, context: tombstone.vector().clone() }
 }
 
+fn copy(store: &Store) -> Option<RowCopy> {
+    store.row(&key(1)).map(RowCopy::Siblings)
+}
+
 #[test]
 fn an_update_that_knows_of_a_delete_never_starts_from_the_row_of_a_replica_that_missed_it() {
     let Removed { first, mut third, context, .. } = removed_at_two_of_three();
@@ -64,10 +69,10 @@ fn a_select_after_ones_own_delete_is_never_answered_by_a_replica_that_missed_it(
     let hosts = [3, 2, 1].map(|number| HostId(Uuid::from_u128(number)));
     let strategy = Strategy::Simple { replication_factor: 3 };
     let tally = Tally::new(Consistency::One, &strategy, "dc", hosts.map(|host| (host, "dc")));
-    let (mut read, steps) = ReadOp::ask(&hosts, tally, Some(context));
+    let (mut read, steps) = ReadOp::ask(&hosts, tally, Conflict::Siblings, Some(context));
     assert_eq!(steps[..], [ReadStep::Ask { of: hosts[0] }]);
-    let steps = read.on_row(hosts[0], third.row(&key(1)).as_ref());
+    let steps = read.on_row(hosts[0], copy(&third).as_ref());
     assert_eq!(steps[..], [hosts[1], hosts[2]].map(|of| ReadStep::Ask { of }));
-    let steps = read.on_row(hosts[1], second.row(&key(1)).as_ref());
-    assert_eq!(steps[..], [ReadStep::Answer(Ok(first.row(&key(1)).unwrap()))]);
+    let steps = read.on_row(hosts[1], copy(&second).as_ref());
+    assert_eq!(steps[..], [ReadStep::Answer(Ok(copy(&first).unwrap()))]);
 }
