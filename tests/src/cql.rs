@@ -5,6 +5,7 @@
 
 mod reply;
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub mod opcode {
     pub const EXECUTE: u8 = 0x0A;
     /// A client wants events.
     pub const REGISTER: u8 = 0x0B;
+    /// The server tells unasked.
+    pub const EVENT: u8 = 0x0C;
     /// Several statements.
     pub const BATCH: u8 = 0x0D;
 }
@@ -70,6 +73,7 @@ pub struct Client {
     socket: TcpStream,
     stream: i16,
     warnings: Vec<String>,
+    events: VecDeque<String>,
 }
 
 /// How a statement is asked for.
@@ -99,7 +103,7 @@ impl Client {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_LIMIT))?;
         socket.set_write_timeout(Some(ANSWER_LIMIT))?;
-        Ok(Self { socket, stream: 0, warnings: Vec::new() })
+        Ok(Self { socket, stream: 0, warnings: Vec::new(), events: VecDeque::new() })
     }
 
     /// A connection that is ready for statements.
@@ -200,11 +204,47 @@ impl Client {
     pub fn exchange(&mut self, opcode: u8, body: &[u8]) -> Result<Reply> {
         self.stream = (self.stream + 1) % 1_000;
         self.send(&frame_bytes(4, self.stream, opcode, body))?;
-        let frame = self.receive()?;
+        let mut frame = self.receive()?;
+        while frame.opcode == opcode::EVENT {
+            self.note_event(&frame)?;
+            frame = self.receive()?;
+        }
         ensure!(frame.stream == self.stream, "an answer to stream {}", frame.stream);
         let (reply, warnings) = reply::read(&frame)?;
         self.warnings = warnings;
         Ok(reply)
+    }
+
+    /// Asks for events of these kinds.
+    pub fn register(&mut self, kinds: &[&str]) -> Result<()> {
+        let mut body = u16::try_from(kinds.len())?.to_be_bytes().to_vec();
+        for kind in kinds {
+            put_string(&mut body, kind);
+        }
+        match self.exchange(opcode::REGISTER, &body)? {
+            Reply::Ready => Ok(()),
+            reply => bail!("REGISTER {kinds:?}: {reply:?}"),
+        }
+    }
+
+    /// The next event in words, such as `STATUS_CHANGE DOWN 127.0.0.1:9042`.
+    ///
+    /// # Errors
+    /// If none comes within the limit.
+    pub fn next_event(&mut self, limit: Duration) -> Result<String> {
+        if self.events.is_empty() {
+            self.socket.set_read_timeout(Some(limit))?;
+            let frame = self.receive().with_context(|| format!("no event within {limit:?}"));
+            self.socket.set_read_timeout(Some(ANSWER_LIMIT))?;
+            self.note_event(&frame?)?;
+        }
+        self.events.pop_front().context("an event was noted")
+    }
+
+    fn note_event(&mut self, frame: &Frame) -> Result<()> {
+        ensure!(frame.stream == -1, "an event on stream {}", frame.stream);
+        self.events.push_back(reply::event(frame)?);
+        Ok(())
     }
 
     /// Sends bytes, whatever they are.

@@ -1,5 +1,7 @@
 //! What a node answers, read from the bytes of protocol v4.
 
+use std::net::{IpAddr, SocketAddr};
+
 use anyhow::{Context as _, Result, bail, ensure};
 use uuid::Uuid;
 
@@ -161,6 +163,22 @@ pub(super) fn read(frame: &Frame) -> Result<(Reply, Vec<String>)> {
     Ok((reply, warnings))
 }
 
+/// An event in words.
+pub(super) fn event(frame: &Frame) -> Result<String> {
+    ensure!(frame.opcode == opcode::EVENT, "an event with opcode {:#04x}", frame.opcode);
+    let mut reader = Reader(&frame.body);
+    let mut words = vec![reader.string()?, reader.string()?];
+    if words[0] == "SCHEMA_CHANGE" {
+        while !reader.0.is_empty() {
+            words.push(reader.string()?);
+        }
+    } else {
+        words.push(reader.inet()?.to_string());
+    }
+    ensure!(reader.0.is_empty(), "{} bytes after the event", reader.0.len());
+    Ok(words.join(" "))
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -189,6 +207,15 @@ impl<'a> Reader<'a> {
 
     fn string_list(&mut self) -> Result<Vec<String>> {
         (0..self.short()?).map(|_| self.string()).collect()
+    }
+
+    fn inet(&mut self) -> Result<SocketAddr> {
+        let [length] = self.take(1)? else { bail!("one byte is one byte") };
+        let address: IpAddr = match self.take((*length).into())? {
+            [a, b, c, d] => [*a, *b, *c, *d].into(),
+            long => <[u8; 16]>::try_from(long)?.into(),
+        };
+        Ok(SocketAddr::new(address, u16::try_from(self.int()?)?))
     }
 
     fn cell(&mut self) -> Result<Option<Vec<u8>>> {
@@ -282,6 +309,16 @@ mod tests {
         let (reply, _) = read(&frame(opcode::ERROR, 0, body)).unwrap();
         let refusal = Refusal { code: 0x1000, message: "no".to_owned(), counts: Some((3, 2)) };
         assert_eq!(reply, Reply::Refused(refusal));
+    }
+
+    #[test]
+    fn events_are_read_in_words() {
+        let down = b"\0\x0dSTATUS_CHANGE\0\x04DOWN\x04\x7f\0\0\x01\0\0\x23\x52";
+        let down = event(&frame(opcode::EVENT, 0, down)).unwrap();
+        assert_eq!(down, "STATUS_CHANGE DOWN 127.0.0.1:9042");
+        let new = b"\0\x0dSCHEMA_CHANGE\0\x07CREATED\0\x05TABLE\0\x01k\0\x01t";
+        let new = event(&frame(opcode::EVENT, 0, new)).unwrap();
+        assert_eq!(new, "SCHEMA_CHANGE CREATED TABLE k t");
     }
 
     #[test]
