@@ -30,7 +30,7 @@ mod stamp;
 mod samples;
 
 pub use codec::DecodeError;
-pub use merge::{Kind, Merged, Salvaged, kind_of, merge_counted, merge_encoded, salvage};
+pub use merge::{Kind, Merged, Salvaged, kind_of, merge_counted, merge_encoded, poison, salvage};
 pub use ranges::Ranges;
 pub use row::{Cell, Row};
 pub use stamp::{LIST_PATH_LEN, ListEnd, WriteStamp, list_path};

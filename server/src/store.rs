@@ -21,6 +21,7 @@ pub mod engine;
 pub mod identity;
 pub mod keys;
 pub mod memory;
+mod merge;
 pub mod peer_epochs;
 pub mod rocks;
 #[cfg(test)]

@@ -80,6 +80,13 @@ pub fn merge_counted<'a>(
     Merged { value: salvaged.encode(), unreadable }
 }
 
+/// Keeps `values` as they are, without looking into them: what is left to do where reading them
+/// failed in a way that should be impossible.
+pub fn poison<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let unreadable = values.into_iter().map(Bytes::copy_from_slice).collect();
+    Salvaged { unreadable, ..Salvaged::default() }.encode()
+}
+
 /// What can be read of a value, poisoned or not.
 ///
 /// Merge the row of another copy into it and store that, and the row is mended.

@@ -33,6 +33,12 @@ fn store(registry: &mut Registry, state: &AdminState) {
     let full = &commits.refusals_for_space;
     counter(registry, "commit_refusals_for_space", "Changes refused: disk nearly full", full);
     counter(registry, "lease_renewals", "Leases of epochs renewed", &commits.lease_renewals);
+    let engine = state.engine.stats();
+    total(registry, "store_reads", "Rows read by their key", engine.reads);
+    total(registry, "store_rows_read", "Rows shown by scans", engine.rows_read);
+    total(registry, "store_operands_merged", "Operands joined into rows", engine.operands_merged);
+    let unreadable = engine.unreadable_operands;
+    total(registry, "store_unreadable_operands", "Times an operand was unreadable", unreadable);
     let replica = state.replica.counters();
     let dots = &replica.duplicate_dots;
     counter(registry, "duplicate_dots", "Dots that came twice with different contents", dots);
@@ -55,7 +61,11 @@ fn clients(registry: &mut Registry, state: &AdminState) {
 }
 
 fn counter(registry: &mut Registry, name: &str, help: &str, value: &AtomicU64) {
-    registry.register(name, help, ConstCounter::new(value.load(Ordering::Relaxed)));
+    total(registry, name, help, value.load(Ordering::Relaxed));
+}
+
+fn total(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    registry.register(name, help, ConstCounter::new(value));
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {

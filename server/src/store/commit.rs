@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 pub use queue::{CommitHandle, CommitLoop, Pending, QueueLimits, queue};
 
 use super::Opened;
-use super::engine::{Batch, Durability, Engine, EngineError, Family};
+use super::engine::{Batch, Change, Durability, Engine, EngineError, Family};
 use super::identity::{EpochError, Identity, Renewal, Standing};
 use super::peer_epochs::PeerEpochs;
 
@@ -64,14 +64,23 @@ impl View<'_> {
     /// The value of `key`, with what this group has already put or deleted.
     pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         match self.batch.get(family, key) {
-            Some(changed) => Ok(changed.cloned()),
             None => self.engine.get(family, key),
+            Some(Change::Put(value)) => Ok(Some(value.clone())),
+            Some(Change::Delete) => Ok(None),
+            Some(merge @ Change::Merge(_)) => {
+                Ok(merge.applied_to(self.engine.get(family, key)?.as_deref()))
+            }
         }
     }
 
     /// Sets the value of `key`.
     pub fn put(&mut self, family: Family, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         self.batch.put(family, key, value);
+    }
+
+    /// Joins `operand` into the value of `key`, without reading it.
+    pub fn merge(&mut self, family: Family, key: impl Into<Bytes>, operand: impl Into<Bytes>) {
+        self.batch.merge(family, key, operand);
     }
 
     /// Takes `key` away, whatever it holds; see [`View::delete_if`] for what others may change.

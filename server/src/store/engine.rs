@@ -2,7 +2,9 @@
 //!
 //! The law, which `suite` holds every engine to: a batch is on disk whole or not at all, over all
 //! families; a batch committed as [`Durability::Synced`] outlives any crash; readers see whole
-//! batches only; a row that cannot be read is an error, never a row that is not there.
+//! batches only; a row that cannot be read is an error, never a row that is not there. A merge is a
+//! write without a read: readers see the join of all that was merged into a key since it was last
+//! put or deleted, in whatever order it came.
 //!
 //! Callers: everybody reads; only the commit loop and the boot of the identity commit. All calls
 //! block; none waits for another reader.
@@ -10,8 +12,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+
+use super::merge::merge;
 
 /// A fixed part of the store with an order of keys of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -155,35 +160,77 @@ fn first_after_prefix(prefix: &[u8]) -> Option<Bytes> {
     Some(end.into())
 }
 
-/// Changes that reach the disk together. The last change of a key wins.
+/// What a batch does to one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Sets its value.
+    Put(Bytes),
+    /// Joins this operand into its value; see [`repair::cells`].
+    Merge(Bytes),
+    /// Takes it away.
+    Delete,
+}
+
+impl Change {
+    /// The value or the operand; empty for a deletion.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Put(value) | Self::Merge(value) => value,
+            Self::Delete => &[],
+        }
+    }
+
+    /// What the key holds afterwards, if it held `value` before.
+    pub fn applied_to(&self, value: Option<&[u8]>) -> Option<Bytes> {
+        match self {
+            Self::Put(value) => Some(value.clone()),
+            Self::Merge(operand) => Some(merge(value, &[operand]).value.into()),
+            Self::Delete => None,
+        }
+    }
+}
+
+/// Changes that reach the disk together. There is one change of a key: a later put or deletion
+/// takes the place of an earlier one, a merge is folded into it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Batch {
-    families: [BTreeMap<Bytes, Option<Bytes>>; Family::ALL.len()],
+    families: [BTreeMap<Bytes, Change>; Family::ALL.len()],
     bytes: usize,
+    unreadable: usize,
 }
 
 impl Batch {
     /// Sets the value of `key`.
     pub fn put(&mut self, family: Family, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.set(family, key.into(), Some(value.into()));
+        self.set(family, key.into(), Change::Put(value.into()));
+    }
+
+    /// Joins `operand` into the value of `key`, whatever that is.
+    pub fn merge(&mut self, family: Family, key: impl Into<Bytes>, operand: impl Into<Bytes>) {
+        let (key, operand) = (key.into(), operand.into());
+        let change = match self.families[family.index()].get(&key) {
+            None => Change::Merge(operand),
+            Some(Change::Merge(first)) => Change::Merge(self.fold(&[&first.clone(), &operand])),
+            Some(Change::Put(value)) => Change::Put(self.fold(&[&value.clone(), &operand])),
+            Some(Change::Delete) => Change::Put(self.fold(&[&operand])),
+        };
+        self.set(family, key, change);
     }
 
     /// Takes `key` away; nothing happens if it is not there.
     pub fn delete(&mut self, family: Family, key: impl Into<Bytes>) {
-        self.set(family, key.into(), None);
+        self.set(family, key.into(), Change::Delete);
     }
 
-    /// What the batch does to `key`: the value it sets, `Some(None)` where it deletes, or nothing.
-    pub fn get(&self, family: Family, key: &[u8]) -> Option<Option<&Bytes>> {
-        self.families[family.index()].get(key).map(Option::as_ref)
+    /// What the batch does to `key`, if anything.
+    pub fn get(&self, family: Family, key: &[u8]) -> Option<&Change> {
+        self.families[family.index()].get(key)
     }
 
-    /// All changes, by family and key; without a value it is a deletion.
-    pub fn iter(&self) -> impl Iterator<Item = (Family, &Bytes, Option<&Bytes>)> {
+    /// All changes, by family and key.
+    pub fn iter(&self) -> impl Iterator<Item = (Family, &Bytes, &Change)> {
         Family::ALL.into_iter().flat_map(|family| {
-            self.families[family.index()]
-                .iter()
-                .map(move |(key, value)| (family, key, value.as_ref()))
+            self.families[family.index()].iter().map(move |(key, change)| (family, key, change))
         })
     }
 
@@ -197,16 +244,27 @@ impl Batch {
         self.families.iter().all(BTreeMap::is_empty)
     }
 
-    /// The bytes of all keys and values.
+    /// The bytes of all keys, values and operands.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    fn set(&mut self, family: Family, key: Bytes, value: Option<Bytes>) {
+    /// How many values and operands could not be read when they were folded.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
+    }
+
+    fn fold(&mut self, operands: &[&[u8]]) -> Bytes {
+        let merged = merge(None, operands);
+        self.unreadable += merged.unreadable;
+        merged.value.into()
+    }
+
+    fn set(&mut self, family: Family, key: Bytes, change: Change) {
         let key_len = key.len();
-        self.bytes += key_len + value.as_ref().map_or(0, Bytes::len);
-        if let Some(old) = self.families[family.index()].insert(key, value) {
-            self.bytes -= key_len + old.map_or(0, |old| old.len());
+        self.bytes += key_len + change.bytes().len();
+        if let Some(old) = self.families[family.index()].insert(key, change) {
+            self.bytes -= key_len + old.bytes().len();
         }
     }
 }
@@ -263,8 +321,38 @@ pub struct EngineStats {
     pub commits: u64,
     /// Fsyncs of the log.
     pub log_syncs: u64,
-    /// Bytes of keys and values that were put into the log.
+    /// Bytes of keys, values and operands that were put into the log.
     pub log_bytes: u64,
+    /// Rows that were read by their key, found or not.
+    pub reads: u64,
+    /// Rows that scans have shown.
+    pub rows_read: u64,
+    /// Operands that were joined into values when those were read, flushed or compacted.
+    pub operands_merged: u64,
+    /// Values and operands that a merge found unreadable, each time it found them.
+    pub unreadable_operands: u64,
+}
+
+/// Counts what is read of [`Family::Rows`]; the other families are small and the node's own.
+#[derive(Debug, Default)]
+pub(super) struct ReadCounters {
+    reads: AtomicU64,
+    rows_read: AtomicU64,
+}
+
+impl ReadCounters {
+    pub(super) fn count_get(&self, family: Family) {
+        self.reads.fetch_add(u64::from(family == Family::Rows), Ordering::Relaxed);
+    }
+
+    pub(super) fn count_row(&self, family: Family) {
+        self.rows_read.fetch_add(u64::from(family == Family::Rows), Ordering::Relaxed);
+    }
+
+    pub(super) fn add_to(&self, stats: &mut EngineStats) {
+        stats.reads = self.reads.load(Ordering::Relaxed);
+        stats.rows_read = self.rows_read.load(Ordering::Relaxed);
+    }
 }
 
 /// How much room the store takes and has.
@@ -350,6 +438,8 @@ pub trait Engine: Send + Sync + 'static {
 
 #[cfg(test)]
 mod tests {
+    use repair::cells::{Expiry, Row, WriteStamp};
+
     use super::*;
 
     #[test]
@@ -380,8 +470,47 @@ mod tests {
         batch.put(Family::Rows, &b"key"[..], &b"v"[..]);
         batch.delete(Family::Marks, &b"gone"[..]);
         assert_eq!((batch.len(), batch.bytes()), (2, 4 + 4));
-        assert_eq!(batch.get(Family::Rows, b"key"), Some(Some(&Bytes::from_static(b"v"))));
-        assert_eq!(batch.get(Family::Marks, b"gone"), Some(None));
+        assert_eq!(batch.get(Family::Rows, b"key"), Some(&Change::Put(Bytes::from_static(b"v"))));
+        assert_eq!(batch.get(Family::Marks, b"gone"), Some(&Change::Delete));
         assert_eq!(batch.get(Family::Hints, b"key"), None);
+    }
+    fn row(timestamp: i64, value: &'static str) -> (Row, Bytes) {
+        let mut row = Row::default();
+        let stamp = WriteStamp { timestamp, operation: 1 };
+        row.set(1, stamp, Expiry::Never, Some(Bytes::from_static(value.as_bytes())));
+        let bytes = row.encode().into();
+        (row, bytes)
+    }
+
+    #[test]
+    fn merges_are_folded_into_what_the_batch_does_already() {
+        let ((mut both, older), (newer_row, newer)) = (row(1, "old"), row(2, "new"));
+        both.merge(&newer_row);
+        let both = Bytes::from(both.encode());
+        let change = |fill: &dyn Fn(&mut Batch)| {
+            let mut batch = Batch::default();
+            fill(&mut batch);
+            batch.merge(Family::Rows, "k", older.clone());
+            assert_eq!((batch.len(), batch.unreadable()), (1, 0));
+            let change = batch.get(Family::Rows, b"k").unwrap().clone();
+            assert_eq!(batch.bytes(), 1 + change.bytes().len());
+            change
+        };
+        assert_eq!(change(&|_| ()), Change::Merge(older.clone()));
+        let merge = |batch: &mut Batch| batch.merge(Family::Rows, "k", newer.clone());
+        assert_eq!(change(&merge), Change::Merge(both.clone()));
+        let put = |batch: &mut Batch| batch.put(Family::Rows, "k", newer.clone());
+        assert_eq!(change(&put), Change::Put(both));
+        let delete = |batch: &mut Batch| batch.delete(Family::Rows, "k");
+        assert_eq!(change(&delete), Change::Put(older.clone()));
+    }
+
+    #[test]
+    fn operands_that_cannot_be_read_are_counted_when_they_are_folded() {
+        let mut batch = Batch::default();
+        batch.merge(Family::Rows, "k", "?");
+        assert_eq!(batch.unreadable(), 0, "nobody has looked at it");
+        batch.merge(Family::Rows, "k", row(1, "x").1);
+        assert_eq!(batch.unreadable(), 1);
     }
 }

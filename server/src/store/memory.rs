@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! synced rows | record | record | rec…     a cut here loses the third batch whole
-//! record = length u32, crc32 u32, { family u8, key length u32, key, value length u32 + 1, value }
+//! record = length u32, crc32 u32, { family u8, key length u32, key, kind u8, [length u32, value] }
+//! kind   = 0 delete | 1 put | 2 merge
 //! ```
 //!
 //! Faults on demand: full disk, unreadable rows, failing syncs, damage, files that cannot be
@@ -20,9 +21,10 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::directory::Directory;
 use super::engine::{
-    Batch, Durability, Engine, EngineError, EngineStats, Family, KeyRange, Order, Recovery, Space,
-    Visitor,
+    Batch, Change, Durability, Engine, EngineError, EngineStats, Family, KeyRange, Order,
+    ReadCounters, Recovery, Space, Visitor,
 };
+use super::merge::MergeCounters;
 
 type Rows = [BTreeMap<Bytes, Bytes>; Family::ALL.len()];
 
@@ -53,6 +55,8 @@ struct State {
     faults: Faults,
     is_damaged: bool,
     stats: EngineStats,
+    reads: ReadCounters,
+    merges: MergeCounters,
 }
 
 /// The records behind the last sync.
@@ -85,6 +89,8 @@ impl MemoryDisk {
         state.opening += 1;
         state.log.is_broken = false;
         state.stats = EngineStats::default();
+        state.reads = ReadCounters::default();
+        state.merges = MergeCounters::default();
         MemoryEngine { disk: self.clone(), opening: state.opening }
     }
 
@@ -92,14 +98,14 @@ impl MemoryDisk {
     pub fn crash(&self, kept_bytes: usize) {
         let mut state = self.write();
         state.opening += 1;
-        let State { visible, synced, log, .. } = &mut *state;
+        let State { visible, synced, log, merges, .. } = &mut *state;
         log.unsynced.truncate(kept_bytes);
         visible.clone_from(synced);
         log.sequence = log.synced_sequence;
         let mut rest = log.unsynced.as_slice();
         while let Some(batch) = decode(&mut rest) {
             log.sequence += batch.len() as u64;
-            apply(visible, &batch);
+            apply(visible, &batch, merges);
         }
         // What recovery has read is its own from now on, and is written anew.
         synced.clone_from(visible);
@@ -219,7 +225,9 @@ impl MemoryEngine {
 
 impl Engine for MemoryEngine {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        Ok(self.for_read()?.visible[family.index()].get(key).cloned())
+        let state = self.for_read()?;
+        state.reads.count_get(family);
+        Ok(state.visible[family.index()].get(key).cloned())
     }
 
     fn scan(
@@ -239,7 +247,10 @@ impl Engine for MemoryEngine {
             Some(end) => rows.range(start..end.clone()),
             None => rows.range(start..),
         };
-        let mut show = |(key, value): (&Bytes, &Bytes)| visit(key, value).is_break();
+        let mut show = |(key, value): (&Bytes, &Bytes)| {
+            state.reads.count_row(family);
+            visit(key, value).is_break()
+        };
         // Whether the visitor broke off makes no difference here.
         match order {
             Order::Forward => within.into_iter().any(&mut show),
@@ -250,6 +261,7 @@ impl Engine for MemoryEngine {
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {
         let mut state = self.for_write()?;
+        let state = &mut *state;
         if state.faults.room == Room::None {
             return Err(no_space());
         }
@@ -259,7 +271,8 @@ impl Engine for MemoryEngine {
         if durability == Durability::Synced {
             state.sync()?;
         }
-        apply(&mut state.visible, batch);
+        apply(&mut state.visible, batch, &state.merges);
+        state.merges.note_unreadable(batch.unreadable());
         state.stats.commits += 1;
         Ok(())
     }
@@ -294,7 +307,11 @@ impl Engine for MemoryEngine {
     }
 
     fn stats(&self) -> EngineStats {
-        self.disk.read_state().stats
+        let state = self.disk.read_state();
+        let mut stats = state.stats;
+        state.reads.add_to(&mut stats);
+        state.merges.add_to(&mut stats);
+        stats
     }
 }
 
@@ -308,7 +325,8 @@ impl State {
         let records = std::mem::take(&mut self.log.unsynced);
         let mut rest = records.as_slice();
         while let Some(batch) = decode(&mut rest) {
-            apply(&mut self.synced, &batch);
+            // Counted when it became visible.
+            apply(&mut self.synced, &batch, &MergeCounters::default());
         }
         self.log.synced_sequence = self.log.sequence;
         self.stats.log_syncs += 1;
@@ -316,11 +334,16 @@ impl State {
     }
 }
 
-fn apply(rows: &mut Rows, batch: &Batch) {
-    for (family, key, value) in batch.iter() {
-        match value {
-            Some(value) => rows[family.index()].insert(key.clone(), value.clone()),
-            None => rows[family.index()].remove(key),
+fn apply(rows: &mut Rows, batch: &Batch, merges: &MergeCounters) {
+    for (family, key, change) in batch.iter() {
+        let rows = &mut rows[family.index()];
+        match change {
+            Change::Put(value) => rows.insert(key.clone(), value.clone()),
+            Change::Delete => rows.remove(key),
+            Change::Merge(operand) => {
+                let merged = merges.merge(rows.get(key).map(Bytes::as_ref), [operand.as_ref()]);
+                rows.insert(key.clone(), merged.into())
+            }
         };
     }
 }
@@ -328,19 +351,26 @@ fn apply(rows: &mut Rows, batch: &Batch) {
 /// Length and checksum in front of a record's changes.
 const RECORD_HEAD: usize = 8;
 
+/// What a change of a record does.
+const DELETE: u8 = 0;
+const PUT: u8 = 1;
+const MERGE: u8 = 2;
+
 fn encode(batch: &Batch, log: &mut Vec<u8>) {
     let head = log.len();
     log.put_bytes(0, RECORD_HEAD);
-    for (family, key, value) in batch.iter() {
+    for (family, key, change) in batch.iter() {
         log.put_u8(u8::try_from(family.index()).expect("there are five families"));
         put_length(log, key.len());
         log.put_slice(key);
-        match value {
-            Some(value) => {
-                put_length(log, value.len() + 1);
-                log.put_slice(value);
-            }
-            None => put_length(log, 0),
+        log.put_u8(match change {
+            Change::Delete => DELETE,
+            Change::Put(_) => PUT,
+            Change::Merge(_) => MERGE,
+        });
+        if let Change::Put(value) | Change::Merge(value) = change {
+            put_length(log, value.len());
+            log.put_slice(value);
         }
     }
     let body = &log[head + RECORD_HEAD..];
@@ -364,19 +394,20 @@ fn decode(log: &mut &[u8]) -> Option<Batch> {
     let mut batch = Batch::default();
     while body.has_remaining() {
         let family = Family::ALL[usize::from(body.get_u8())];
-        let key = take_bytes(&mut body, 0).expect("a key is never null");
-        match take_bytes(&mut body, 1) {
-            Some(value) => batch.put(family, key, value),
-            None => batch.delete(family, key),
+        let key = take_bytes(&mut body);
+        match body.get_u8() {
+            DELETE => batch.delete(family, key),
+            PUT => batch.put(family, key, take_bytes(&mut body)),
+            _ => batch.merge(family, key, take_bytes(&mut body)),
         }
     }
     Some(batch)
 }
 
-/// A length, which is `bias` too great so that 0 may mean nothing, and as many bytes.
-fn take_bytes(body: &mut &[u8], bias: u32) -> Option<Bytes> {
-    let length = body.get_u32().checked_sub(bias)? as usize;
-    Some(body.copy_to_bytes(length))
+/// A length and as many bytes: they are there, for the checksum of the record is right.
+fn take_bytes(body: &mut &[u8]) -> Bytes {
+    let length = body.get_u32() as usize;
+    body.copy_to_bytes(length)
 }
 
 fn no_space() -> EngineError {
@@ -469,6 +500,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.put(Family::Rows, &b"key"[..], &b"value"[..]);
         batch.delete(Family::Marks, &b"gone"[..]);
+        batch.merge(Family::Rows, &b"merged"[..], &b"operand"[..]);
         let mut record = Vec::new();
         encode(&batch, &mut record);
         assert_eq!(decode(&mut record.as_slice()), Some(batch));

@@ -6,11 +6,14 @@
 //! read as far as it can be and reported as [`Recovery::Damaged`] until the node has taken a new
 //! store id.
 //!
+//! Rows take merges, by the operator of [`super::merge`]: RocksDB does not check at opening that
+//! the operator is the one that the rows were written with, so their formats tell.
+//!
 //! One block cache and one budget for memtables serve all families. Commits come from one thread;
 //! reads run inline on any. Callers: [`super::open`].
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rocksdb::{
@@ -20,9 +23,10 @@ use rocksdb::{
 };
 
 use super::engine::{
-    Batch, Durability, Engine, EngineError, EngineStats, Family, KeyRange, Order, Recovery, Space,
-    Visitor,
+    Batch, Change, Durability, Engine, EngineError, EngineStats, Family, KeyRange, Order,
+    ReadCounters, Recovery, Space, Visitor,
 };
+use super::merge::{MergeCounters, OPERATOR};
 use super::watermark::Watermark;
 
 /// How much memory and disk RocksDB may take.
@@ -55,6 +59,9 @@ impl Default for RocksOptions {
     }
 }
 
+/// So many operands of one key in a row may lie in a memtable; the next one is joined with them.
+const SUCCESSIVE_MERGES_MAX: usize = 32;
+
 /// RocksDB behind the [`Engine`] trait.
 pub struct RocksEngine {
     db: DB,
@@ -62,6 +69,8 @@ pub struct RocksEngine {
     options: RocksOptions,
     recovery: Mutex<Recovery>,
     log: Mutex<Log>,
+    reads: ReadCounters,
+    merges: Arc<MergeCounters>,
 }
 
 /// The end of the log: what one commit at a time may touch.
@@ -94,11 +103,12 @@ impl RocksEngine {
             .map_err(|error| EngineError::io(&error, &format!("make {}", path.display())))?;
         let is_new = !path.join("CURRENT").exists();
         let mut watermark = Watermark::open(path, is_new)?;
-        let db = match open_db(path, &options, Reading::Strict) {
+        let merges = Arc::<MergeCounters>::default();
+        let db = match open_db(path, &options, &merges, Reading::Strict) {
             Err(error) if error.kind() == ErrorKind::Corruption => {
                 tracing::error!(%error, "the log is damaged: reading what is left of it");
                 watermark.condemn()?;
-                open_db(path, &options, Reading::Salvage)
+                open_db(path, &options, &merges, Reading::Salvage)
             }
             opened => opened,
         }
@@ -114,6 +124,8 @@ impl RocksEngine {
             options,
             recovery: Mutex::new(recovery),
             log: Mutex::new(Log { watermark, failure: None, stats: EngineStats::default() }),
+            reads: ReadCounters::default(),
+            merges,
         })
     }
 
@@ -131,10 +143,11 @@ impl RocksEngine {
 
     fn write_batch(&self, batch: &Batch) -> WriteBatch {
         let mut out = WriteBatch::with_capacity_bytes(batch.bytes() + 16 * batch.len());
-        for (family, key, value) in batch.iter() {
-            match value {
-                Some(value) => out.put_cf(self.family(family), key, value),
-                None => out.delete_cf(self.family(family), key),
+        for (family, key, change) in batch.iter() {
+            match change {
+                Change::Put(value) => out.put_cf(self.family(family), key, value),
+                Change::Merge(operand) => out.merge_cf(self.family(family), key, operand),
+                Change::Delete => out.delete_cf(self.family(family), key),
             }
         }
         out
@@ -162,6 +175,7 @@ impl RocksEngine {
 
 impl Engine for RocksEngine {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.reads.count_get(family);
         let found = self.db.get_pinned_cf(self.family(family), key).map_err(read_error)?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
@@ -187,6 +201,7 @@ impl Engine for RocksEngine {
             Order::Reverse => rows.seek_to_last(),
         }
         while let Some((key, value)) = rows.item() {
+            self.reads.count_row(family);
             if visit(key, value).is_break() {
                 return Ok(());
             }
@@ -209,6 +224,7 @@ impl Engine for RocksEngine {
         written.map_err(|error| log.fail(&error))?;
         log.stats.commits += 1;
         log.stats.log_bytes += batch.bytes() as u64;
+        self.merges.note_unreadable(batch.unreadable());
         if durability == Durability::Synced {
             log.synced_up_to(self.db.latest_sequence_number())?;
         }
@@ -252,7 +268,10 @@ impl Engine for RocksEngine {
     }
 
     fn stats(&self) -> EngineStats {
-        self.log().stats
+        let mut stats = self.log().stats;
+        self.reads.add_to(&mut stats);
+        self.merges.add_to(&mut stats);
+        stats
     }
 }
 
@@ -289,7 +308,12 @@ fn read_error(error: rocksdb::Error) -> EngineError {
     }
 }
 
-fn open_db(path: &Path, options: &RocksOptions, reading: Reading) -> Result<DB, rocksdb::Error> {
+fn open_db(
+    path: &Path,
+    options: &RocksOptions,
+    merges: &Arc<MergeCounters>,
+    reading: Reading,
+) -> Result<DB, rocksdb::Error> {
     let cache = Cache::new_hyper_clock_cache(options.cache_bytes, 0);
     let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(
         options.memtable_bytes,
@@ -301,9 +325,18 @@ fn open_db(path: &Path, options: &RocksOptions, reading: Reading) -> Result<DB, 
     set_log(&mut whole, options, reading);
     set_house(&mut whole, options);
     let families = Family::ALL.map(|family| {
-        ColumnFamilyDescriptor::new(family.name(), family_options(family, options, &cache))
+        let mut own = family_options(family, options, &cache);
+        if family == Family::Rows {
+            set_merge(&mut own, merges);
+        }
+        ColumnFamilyDescriptor::new(family.name(), own)
     });
-    DB::open_cf_descriptors(&whole, path, families)
+    let db = DB::open_cf_descriptors(&whole, path, families)?;
+    let rows = db.cf_handle(Family::Rows.name()).expect("it was opened with the database");
+    // Also where the value below the chain lies on disk: one read for so many blind writes of one
+    // row, after which it lies in the memtable. The crate has no other way to say so.
+    db.set_options_cf(rows, &[("strict_max_successive_merges", "true")])?;
+    Ok(db)
 }
 
 fn set_log(whole: &mut Options, options: &RocksOptions, reading: Reading) {
@@ -354,6 +387,16 @@ fn family_options(family: Family, options: &RocksOptions, cache: &Cache) -> Opti
         _ => (options.memtable_bytes / 8).max(1 << 20),
     });
     own
+}
+
+/// Lets the family join operands: the result of some of them is an operand again, so that chains
+/// are folded by flushes and compactions, and in memory before they grow long.
+fn set_merge(own: &mut Options, merges: &Arc<MergeCounters>) {
+    let merges = Arc::clone(merges);
+    own.set_merge_operator_associative(OPERATOR, move |_, base, operands| {
+        Some(merges.merge(base, operands))
+    });
+    own.set_max_successive_merges(SUCCESSIVE_MERGES_MAX);
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::thread;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+use repair::cells::{DecodeError, Expiry, Row, WriteStamp, merge_encoded, salvage};
 
 use super::engine::{Batch, Durability, Engine, EngineError, Family, KeyRange, Order, Recovery};
 
@@ -26,6 +28,8 @@ pub(super) trait Lab: Sized {
     fn unsynced_bytes(&self) -> usize;
     /// Cuts the power: that much of the log behind the last sync survives.
     fn crash(&mut self, kept_bytes: usize);
+    /// Writes what is only in memory into tables, if the engine has such.
+    fn flush(&mut self) {}
     fn leave_only_the_reserve(&mut self);
     fn leave_no_room(&mut self);
     /// Makes the rows unreadable.
@@ -42,6 +46,12 @@ pub(super) trait Lab: Sized {
 
     fn put(&mut self, key: &str, value: &str) {
         self.commit(&puts(&[(Family::Rows, key, value)]), Durability::Synced);
+    }
+
+    fn merge(&mut self, key: &str, operand: &Bytes) {
+        let mut batch = Batch::default();
+        batch.merge(Family::Rows, key.to_owned(), operand.clone());
+        self.commit(&batch, Durability::Unsynced);
     }
 
     fn get(&self, key: &str) -> Option<Bytes> {
@@ -82,6 +92,13 @@ macro_rules! conformance {
                 damage_to_the_synced_log_is_told_until_it_is_settled
                 sequence_grows_with_every_batch_and_survives
                 stats_count_syncs_and_bytes
+                merges_join_what_was_there_before
+                merges_of_one_batch_are_one
+                merges_outlive_crashes_as_puts_do
+                torn_batch_of_merges_is_all_or_nothing
+                shuffled_merges_with_flushes_between_give_one_value
+                unreadable_operand_poisons_its_own_row_only_and_is_counted
+                blind_writes_read_nothing
             }
         }
     };
@@ -357,4 +374,180 @@ pub(super) fn stats_count_syncs_and_bytes(mut lab: impl Lab) {
     lab.engine().sync().unwrap();
     assert_eq!(lab.engine().stats().log_syncs, 2);
     assert!(lab.engine().space().unwrap().free_bytes > 0);
+}
+
+/// A row with a value in one column.
+fn cell(column: u32, timestamp: i64, value: &str) -> Bytes {
+    let mut row = Row::default();
+    let stamp = WriteStamp { timestamp, operation: 1 };
+    row.set(column, stamp, Expiry::Never, Some(Bytes::copy_from_slice(value.as_bytes())));
+    row.encode().into()
+}
+
+fn joined(operands: &[&Bytes]) -> Bytes {
+    merge_encoded(None, operands.iter().copied().map(Bytes::as_ref)).into()
+}
+
+pub(super) fn merges_join_what_was_there_before(mut lab: impl Lab) {
+    let (old, new, other) = (cell(1, 1, "old"), cell(1, 2, "new"), cell(2, 1, "other"));
+    lab.merge("blank", &new);
+    lab.merge("blank", &old);
+    lab.merge("blank", &other);
+    let mut batch = Batch::default();
+    for key in ["put", "deleted"] {
+        batch.put(Family::Rows, key, new.clone());
+    }
+    lab.commit(&batch, Durability::Unsynced);
+    let mut batch = Batch::default();
+    batch.delete(Family::Rows, "deleted");
+    lab.commit(&batch, Durability::Unsynced);
+    lab.merge("put", &old);
+    lab.merge("put", &other);
+    lab.merge("deleted", &old);
+    for _ in 0..2 {
+        assert_eq!(lab.get("blank"), Some(joined(&[&new, &other])));
+        assert_eq!(lab.get("put"), Some(joined(&[&new, &other])));
+        assert_eq!(lab.get("deleted"), Some(old.clone()));
+        let shown: Vec<_> = lab.rows(Family::Rows).into_iter().map(|(_, value)| value).collect();
+        let expected = [joined(&[&new, &other]), old.clone(), joined(&[&new, &other])];
+        assert_eq!(shown, expected, "scans show what reads of keys do");
+        lab.flush();
+        lab.reopen();
+    }
+    let mut batch = Batch::default();
+    batch.delete(Family::Rows, "put");
+    lab.commit(&batch, Durability::Unsynced);
+    assert_eq!(lab.get("put"), None);
+}
+
+pub(super) fn merges_of_one_batch_are_one(mut lab: impl Lab) {
+    let (old, new) = (cell(1, 1, "old"), cell(1, 2, "new"));
+    let mut batch = Batch::default();
+    for key in ["merged", "put first", "deleted first", "put last", "deleted last"] {
+        match key {
+            "put first" => batch.put(Family::Rows, key, new.clone()),
+            "deleted first" => batch.delete(Family::Rows, key),
+            _ => batch.merge(Family::Rows, key, new.clone()),
+        }
+        match key {
+            "put last" => batch.put(Family::Rows, key, old.clone()),
+            "deleted last" => batch.delete(Family::Rows, key),
+            _ => batch.merge(Family::Rows, key, old.clone()),
+        }
+    }
+    assert_eq!(batch.len(), 5);
+    lab.merge("deleted first", &new);
+    lab.commit(&batch, Durability::Unsynced);
+    assert_eq!((lab.get("merged"), lab.get("put first")), (Some(new.clone()), Some(new)));
+    assert_eq!((lab.get("deleted first"), lab.get("put last")), (Some(old.clone()), Some(old)));
+    assert_eq!(lab.get("deleted last"), None);
+}
+
+pub(super) fn merges_outlive_crashes_as_puts_do(mut lab: impl Lab) {
+    let (first, second, lost) = (cell(1, 1, "1"), cell(2, 2, "2"), cell(1, 3, "3"));
+    lab.merge("k", &first);
+    let mut batch = Batch::default();
+    batch.merge(Family::Rows, "k", second.clone());
+    lab.commit(&batch, Durability::Synced);
+    lab.merge("k", &lost);
+    lab.merge("l", &lost);
+    assert_eq!(lab.get("k"), Some(joined(&[&first, &second, &lost])));
+    lab.crash(0);
+    assert_eq!((lab.get("k"), lab.get("l")), (Some(joined(&[&first, &second])), None));
+    lab.crash(0);
+    lab.merge("k", &lost);
+    lab.reopen();
+    assert_eq!(lab.get("k"), Some(joined(&[&first, &second, &lost])));
+}
+
+pub(super) fn torn_batch_of_merges_is_all_or_nothing(mut lab: impl Lab) {
+    let batches = [1, 2, 3].map(|number: u32| {
+        let mut batch = Batch::default();
+        batch.merge(Family::Rows, "shared", cell(number, 1, "x"));
+        batch.merge(Family::Rows, number.to_string(), cell(number, 1, "x"));
+        batch
+    });
+    let mut lengths = Vec::new();
+    for batch in &batches {
+        lab.commit(batch, Durability::Unsynced);
+        lengths.push(lab.unsynced_bytes());
+    }
+    for cut in [0, 1, lengths[0] - 1, lengths[0], lengths[1] - 1, lengths[1], lengths[2]] {
+        let mut wipe = Batch::default();
+        for key in ["1", "2", "3", "shared"] {
+            wipe.delete(Family::Rows, key);
+        }
+        lab.commit(&wipe, Durability::Synced);
+        for batch in &batches {
+            lab.commit(batch, Durability::Unsynced);
+        }
+        lab.crash(cut);
+        let whole = lengths.iter().filter(|length| **length <= cut).count();
+        let cells = [cell(1, 1, "x"), cell(2, 1, "x"), cell(3, 1, "x")];
+        let shared = joined(&cells[..whole].iter().collect::<Vec<_>>());
+        let expected = (whole > 0).then_some(shared);
+        assert_eq!(lab.get("shared"), expected, "cut at {cut} of {lengths:?}");
+        assert_eq!(lab.rows(Family::Rows).len(), if whole == 0 { 0 } else { whole + 1 });
+    }
+}
+
+pub(super) fn shuffled_merges_with_flushes_between_give_one_value(mut lab: impl Lab) {
+    let mut random = StdRng::seed_from_u64(0x3E6E);
+    let mut operands: Vec<Bytes> = (0..40_u32)
+        .map(|number| cell(number % 4, i64::from(number % 7), &number.to_string()))
+        .collect();
+    let mut deletion = Row::default();
+    deletion.delete(2);
+    operands.push(deletion.encode().into());
+    let expected = Some(joined(&operands.iter().collect::<Vec<_>>()));
+    for round in 0..6_u32 {
+        let key = round.to_string();
+        operands.shuffle(&mut random);
+        for operand in &operands {
+            lab.merge(&key, operand);
+            match random.next_u32() % 16 {
+                0 => lab.flush(),
+                1 => lab.reopen(),
+                2 => lab.merge(&key, operand),
+                _ => {}
+            }
+        }
+        assert_eq!(lab.get(&key), expected, "round {round}");
+    }
+    assert!(lab.rows(Family::Rows).into_iter().all(|(_, value)| Some(value) == expected));
+}
+
+pub(super) fn unreadable_operand_poisons_its_own_row_only_and_is_counted(mut lab: impl Lab) {
+    let (old, new) = (cell(1, 1, "old"), cell(1, 2, "new"));
+    lab.merge("a", &old);
+    lab.merge("b", &old);
+    assert_eq!(lab.engine().stats().unreadable_operands, 0);
+    lab.merge("b", &Bytes::from_static(b"?"));
+    lab.merge("b", &new);
+    lab.merge("c", &old);
+    for _ in 0..2 {
+        let poisoned = lab.get("b").unwrap();
+        assert_eq!(Row::decode(&poisoned), Err(DecodeError::Poisoned));
+        assert_eq!(salvage(&poisoned).row, Row::decode(&new).ok());
+        assert_eq!(lab.rows(Family::Rows).len(), 3, "scans go on behind it");
+        assert_eq!((lab.get("a"), lab.get("c")), (Some(old.clone()), Some(old.clone())));
+        assert!(lab.engine().stats().unreadable_operands > 0);
+        lab.flush();
+    }
+}
+
+pub(super) fn blind_writes_read_nothing(mut lab: impl Lab) {
+    let before = lab.engine().stats();
+    for number in 0..1_000 {
+        lab.merge(&(number % 10).to_string(), &cell(1, number, "x"));
+    }
+    let written = lab.engine().stats();
+    assert_eq!((written.reads, written.rows_read), (before.reads, before.rows_read));
+    lab.get("0");
+    lab.get("not there");
+    let range = KeyRange::from("3");
+    lab.engine().rows(Family::Rows, &range, Order::Forward, 4).unwrap();
+    lab.engine().get(Family::Local, b"0").unwrap();
+    let read = lab.engine().stats();
+    assert_eq!((read.reads - before.reads, read.rows_read - before.rows_read), (2, 4));
 }

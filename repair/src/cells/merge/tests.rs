@@ -42,6 +42,14 @@ fn what_cannot_be_read_poisons_and_everything_is_kept() {
 }
 
 #[test]
+fn values_kept_unread_are_all_there() {
+    let row = one(at(1, 1), "x").encode();
+    let value = poison([&row[..], b"?"]);
+    let kept = [row.into(), Bytes::from_static(b"?")];
+    assert_eq!(salvage(&value), Salvaged { unreadable: kept.into(), ..Salvaged::default() });
+}
+
+#[test]
 fn a_good_copy_merged_into_a_poisoned_value_keeps_what_was_readable() {
     let spoilt = damaged(one(at(3, 1), "lost").encode());
     let mut own = one(at(2, 1), "own");

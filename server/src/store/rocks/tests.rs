@@ -1,5 +1,6 @@
 use std::fs;
 
+use repair::cells::{Expiry, Row, WriteStamp};
 use tempfile::TempDir;
 
 use super::*;
@@ -76,6 +77,10 @@ impl Lab for RocksLab {
         self.engine = None;
         self.home = after;
         self.reopen();
+    }
+
+    fn flush(&mut self) {
+        self.engine.as_ref().expect("open").flush().unwrap();
     }
 
     fn leave_only_the_reserve(&mut self) {
@@ -172,6 +177,43 @@ fn database_whose_manifest_is_damaged_is_an_error() {
     fs::write(home.join("CURRENT"), "MANIFEST-999999\n").unwrap();
     let refused = RocksEngine::open(&home, RocksOptions::default()).err().unwrap();
     assert!(matches!(refused, EngineError::Corrupt { .. } | EngineError::Io { .. }), "{refused}");
+}
+
+/// What one read of the key had to join.
+fn operands_read(lab: &RocksLab, key: &str) -> u64 {
+    let before = lab.engine().stats().operands_merged;
+    lab.get(key).unwrap();
+    lab.engine().stats().operands_merged - before
+}
+
+#[test]
+fn row_under_ten_thousand_blind_writes_stays_short_to_read() {
+    let mut lab = RocksLab::new();
+    let row = |timestamp: i64| {
+        let mut row = Row::default();
+        let value = Some(Bytes::copy_from_slice(&timestamp.to_be_bytes()));
+        row.set(1, WriteStamp { timestamp, operation: 1 }, Expiry::Never, value);
+        Bytes::from(row.encode())
+    };
+    for timestamp in 0..10_000 {
+        lab.merge("hot", &row(timestamp));
+        if timestamp % 1_000 == 7 {
+            lab.flush();
+        }
+        if timestamp % 611 == 0 {
+            let length = operands_read(&lab, "hot");
+            assert!(length <= SUCCESSIVE_MERGES_MAX as u64, "{length} operands of one row");
+        }
+    }
+    assert_eq!(lab.get("hot"), Some(row(9_999)));
+    assert_eq!(lab.engine().stats().reads, 10_000_u64.div_ceil(611) + 1);
+    lab.flush();
+    lab.engine.as_ref().unwrap().db.compact_range_cf(
+        lab.engine.as_ref().unwrap().family(Family::Rows),
+        None::<&[u8]>,
+        None::<&[u8]>,
+    );
+    assert_eq!(operands_read(&lab, "hot"), 0, "a compaction leaves one value");
 }
 
 #[test]
