@@ -9,12 +9,14 @@
 //! messages, not their handlers: those come in through [`Handler`].
 
 mod codec;
+mod counters;
 mod link;
 mod listen;
 mod message;
 mod pool;
 
 pub use codec::{CodecError, Frame};
+pub use counters::PeerCounters;
 pub use link::{CallError, Reply};
 pub use listen::{Handler, Listener};
 pub use message::{

@@ -50,6 +50,11 @@ fn cluster(registry: &mut Registry, state: &AdminState) {
     gauge(registry, "metadata_epoch", "Epoch of the metadata", state.cluster.epoch());
     let alive = state.cluster.alive().len() as u64;
     gauge(registry, "nodes_alive", "Nodes that answer, this one included", alive);
+    let peers = &state.peers;
+    let not_sent = "Requests about rows that no peer got";
+    counter(registry, "peer_requests_not_sent", not_sent, &peers.not_sent);
+    let lost = "Requests about rows whose connection broke before the answer";
+    counter(registry, "peer_requests_lost", lost, &peers.lost);
     let ready = u64::from(state.unready_because().is_none());
     gauge(registry, "ready", "Whether clients are served", ready);
 }

@@ -11,6 +11,7 @@ use crate::commits::Commits;
 use crate::front::FrontCounters;
 use crate::metadata::Snapshot;
 use crate::node::Skews;
+use crate::peer::PeerCounters;
 use crate::register::Proposals;
 use crate::replica::Replica;
 use crate::store::engine::Engine;
@@ -29,6 +30,8 @@ pub struct AdminState {
     pub proposals: Arc<Proposals>,
     /// What should not happen, counted.
     pub replica: Arc<Replica>,
+    /// What did not reach other nodes.
+    pub peers: Arc<PeerCounters>,
     /// What is on disk.
     pub engine: Arc<dyn Engine>,
     /// How far the clocks of others are from this one's.

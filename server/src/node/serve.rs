@@ -37,6 +37,9 @@ use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase}
 /// How long a stopping node waits for the requests that it has begun.
 const DRAIN_MAX: Duration = Duration::from_secs(6);
 
+/// How long it waits then, within that time, for other nodes to read what it has for them.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
 /// How long its store may take then; together they stay below the ten seconds that supervisors give.
 const STORE_STOP_MAX: Duration = Duration::from_secs(3);
 
@@ -89,7 +92,9 @@ pub async fn run_on(
         failure = committing.failed() => return Err(failure.into()),
     }
     tracing::info!("stopping");
+    let deadline = parts.clock.now() + DRAIN_MAX;
     front.drain(DRAIN_MAX).await;
+    parts.pool.flush(deadline.min(parts.clock.now() + FLUSH_MAX)).await;
     tasks.shutdown().await;
     let stop_store = async {
         parts.commits.handle().stop().await;
@@ -354,6 +359,7 @@ impl Parts {
             commits: self.commits.clone(),
             proposals: Arc::clone(&self.proposals),
             replica: Arc::clone(&self.replica),
+            peers: Arc::clone(self.pool.counters()),
             engine: Arc::clone(&self.engine),
             skews: self.introduction.skews.clone(),
             clients: Arc::clone(front.counters()),

@@ -16,10 +16,11 @@ use futures::StreamExt;
 use ring::HostId;
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::codec::FramedRead;
 
 use super::codec::{self, Frame, FrameDecoder};
+use super::counters::PeerCounters;
 use super::message::{Answer, Body, Class, Head, Hello, Request};
 use super::pool::{Introduce, PoolOptions, check_welcome};
 use crate::network::{self, Reader, Writer};
@@ -35,6 +36,9 @@ const QUEUE_BYTES_MAX: usize = 128 << 20;
 
 /// How long a failed dial answers for those who come after it.
 const REDIAL_AFTER: Duration = Duration::from_millis(100);
+
+/// How often a link that is being flushed looks whether its queue has room.
+const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +83,8 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn fail(self, why: &Arc<str>) {
+    fn fail(self, why: &Arc<str>, counters: &PeerCounters) {
+        PeerCounters::count(&counters.not_sent);
         if let Some(answer) = self.answer {
             // The caller may have gone; then nobody wants to know.
             let _ = answer.send(Err(CallError::NotSent { why: Arc::clone(why) }));
@@ -118,6 +123,7 @@ pub(super) struct Link {
     /// One permit a byte.
     room: Arc<Semaphore>,
     pending: Arc<Pending>,
+    counters: Arc<PeerCounters>,
     next_id: AtomicU64,
 }
 
@@ -128,12 +134,20 @@ impl Link {
         class: Class,
         local: Arc<dyn Introduce>,
         options: PoolOptions,
+        counters: Arc<PeerCounters>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(options.queue_max);
         let pending = Arc::new(Pending::default());
-        let dialler = Dialler { address, class, local, options, pending: Arc::clone(&pending) };
+        let dialler = Dialler {
+            address,
+            class,
+            local,
+            options,
+            pending: Arc::clone(&pending),
+            counters: Arc::clone(&counters),
+        };
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        (Self { queue, room, pending, next_id: AtomicU64::new(1) }, dialler.run(waiting))
+        (Self { queue, room, pending, counters, next_id: AtomicU64::new(1) }, dialler.run(waiting))
     }
 
     /// Puts a request into the queue at once; the future waits for its answer until `deadline`.
@@ -163,7 +177,7 @@ impl Link {
             if !is_queued {
                 return Err(CallError::NotSent { why: "the queue to the peer is full".into() });
             }
-            match tokio::time::timeout_at(deadline, &mut call.answered).await {
+            match timeout_at(deadline, &mut call.answered).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Err(CallError::Lost),
             }
@@ -195,7 +209,27 @@ impl Link {
     ) -> bool {
         let len = u32::try_from(codec::body_len(&body)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(len);
-        room.is_ok_and(|room| self.queue.try_send(outgoing(body, room)).is_ok())
+        let is_queued = room.is_ok_and(|room| self.queue.try_send(outgoing(body, room)).is_ok());
+        if !is_queued {
+            PeerCounters::count(&self.counters.not_sent);
+        }
+        is_queued
+    }
+
+    /// Waits until the peer has read all that is in the queue now, or cannot be reached: requests
+    /// are read in order, so the answer to one that comes last shows it.
+    pub(super) async fn flush(&self, deadline: Instant) {
+        loop {
+            let ping = self.call(None, 0, Request::Ping, Body::new(), deadline);
+            match ping.await {
+                Err(CallError::NotSent { .. }) if self.has_waiting() => sleep(FLUSH_PAUSE).await,
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.queue.capacity() < self.queue.max_capacity()
     }
 }
 
@@ -206,6 +240,7 @@ struct Dialler {
     local: Arc<dyn Introduce>,
     options: PoolOptions,
     pending: Arc<Pending>,
+    counters: Arc<PeerCounters>,
 }
 
 impl Dialler {
@@ -214,8 +249,8 @@ impl Dialler {
             match self.dial().await {
                 Ok(connection) => self.serve(connection, first, &mut waiting).await,
                 Err(why) => {
-                    first.fail(&why);
-                    refuse_for_a_while(&mut waiting, &why).await;
+                    first.fail(&why, &self.counters);
+                    self.refuse_for_a_while(&mut waiting, &why).await;
                 }
             }
         }
@@ -264,6 +299,7 @@ impl Dialler {
             () = self.write(writer, &peer, first, waiting) => {}
         }
         for (_, caller) in self.pending.with(std::mem::take) {
+            PeerCounters::count(&self.counters.lost);
             let _ = caller.send(Err(CallError::Lost));
         }
     }
@@ -309,16 +345,28 @@ impl Dialler {
         }
     }
 
+    async fn refuse_for_a_while(&self, waiting: &mut mpsc::Receiver<Outgoing>, why: &Arc<str>) {
+        let refuse = async {
+            while let Some(outgoing) = waiting.recv().await {
+                outgoing.fail(why, &self.counters);
+            }
+        };
+        // Ends by the timeout, or because the pool is gone.
+        let _ = timeout(REDIAL_AFTER, refuse).await;
+    }
+
     fn append(&self, outgoing: Outgoing, peer: &Hello, out: &mut BytesMut) {
         if outgoing.expected.is_some_and(|host| host != peer.host) {
-            return outgoing.fail(&"another node answers at the peer's address".into());
+            return outgoing
+                .fail(&"another node answers at the peer's address".into(), &self.counters);
         }
         let wait = outgoing.deadline.saturating_duration_since(self.options.clock.now());
         if wait.is_zero() {
-            return outgoing.fail(&"the deadline passed in the queue".into());
+            return outgoing.fail(&"the deadline passed in the queue".into(), &self.counters);
         }
         if !codec::fits(&outgoing.body, self.options.frame_bytes_max) {
-            return outgoing.fail(&"the request is longer than a frame may be".into());
+            return outgoing
+                .fail(&"the request is longer than a frame may be".into(), &self.counters);
         }
         let Outgoing { id, epoch, request, body, answer, .. } = outgoing;
         if let Some(answer) = answer {
@@ -338,16 +386,6 @@ struct Connection {
     frames: FramedRead<Reader, FrameDecoder>,
     writer: Writer,
     peer: Arc<Hello>,
-}
-
-async fn refuse_for_a_while(waiting: &mut mpsc::Receiver<Outgoing>, why: &Arc<str>) {
-    let refuse = async {
-        while let Some(outgoing) = waiting.recv().await {
-            outgoing.fail(why);
-        }
-    };
-    // Ends by the timeout, or because the pool is gone.
-    let _ = timeout(REDIAL_AFTER, refuse).await;
 }
 
 /// Frames from the reading half of a connection.

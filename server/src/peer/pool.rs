@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::join_all;
 use ring::HostId;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use super::counters::PeerCounters;
 use super::link::{CallError, Link, Reply};
 use super::message::{Body, Class, Hello, PROTOCOL, Request};
 use crate::clock::Clock;
@@ -51,6 +53,7 @@ pub struct Target {
 pub struct Pool {
     local: Arc<dyn Introduce>,
     options: PoolOptions,
+    counters: Arc<PeerCounters>,
     links: Mutex<BTreeMap<(SocketAddr, Class), Arc<Link>>>,
 }
 
@@ -63,7 +66,25 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// No connections yet.
     pub fn new(local: Arc<dyn Introduce>, options: PoolOptions) -> Self {
-        Self { local, options, links: Mutex::default() }
+        Self { local, options, counters: Arc::default(), links: Mutex::default() }
+    }
+
+    /// What did not reach other nodes.
+    pub fn counters(&self) -> &Arc<PeerCounters> {
+        &self.counters
+    }
+
+    /// Waits until every peer has read the requests about rows that wait for it, or until
+    /// `deadline`. For a node that stops: clients may have their answers already.
+    pub async fn flush(&self, deadline: Instant) {
+        let links: Vec<_> = {
+            let links = self.links.lock().expect("nothing panics while it holds this lock");
+            let of_rows = links.iter().filter(|((_, class), _)| *class == Class::Rows);
+            of_rows.map(|(_, link)| Arc::clone(link)).collect()
+        };
+        let flushed = join_all(links.iter().map(|link| link.flush(deadline)));
+        // At the deadline whoever has not read them is given up.
+        let _ = timeout_at(deadline, flushed).await;
     }
 
     /// Puts a request into the peer's queue at once; the future waits for its answer until
@@ -95,7 +116,12 @@ impl Pool {
         let mut links = self.links.lock().expect("nothing panics while it holds this lock");
         let link = links.entry((address, class)).or_insert_with(|| {
             let local = Arc::clone(&self.local);
-            let (link, serving) = Link::new(address, class, local, self.options.clone());
+            // Whoever is dead is asked for its heartbeat all the time: that is no failure.
+            let counters = match class {
+                Class::Rows => Arc::clone(&self.counters),
+                Class::Control | Class::Gossip => Arc::default(),
+            };
+            let (link, serving) = Link::new(address, class, local, self.options.clone(), counters);
             tokio::spawn(serving);
             Arc::new(link)
         });

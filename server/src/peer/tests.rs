@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +56,24 @@ impl Handler for Slow {
         self.begun.notify_one();
         self.finish.notified().await;
         self.finished.notify_one();
+        Some((Answer::Applied, Body::new()))
+    }
+
+    fn epoch(&self) -> u64 {
+        42
+    }
+}
+
+/// Counts the requests that it has read.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Handler for Counting {
+    async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
+        if received.request == Request::Ping {
+            return Some((Answer::Pong, Body::new()));
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
         Some((Answer::Applied, Body::new()))
     }
 
@@ -258,4 +277,49 @@ async fn what_finds_the_queue_full_is_refused_at_once() {
     let refused: Vec<_> = refused.map(|outcome| outcome.map(|reply| reply.answer)).collect();
     assert!(refused.len() >= 2, "two may wait, and {refused:?} were refused");
     assert!(refused.iter().all(|outcome| matches!(outcome, Err(CallError::NotSent { .. }))));
+}
+
+/// A request about rows that nobody waits for.
+fn leave(pool: &Pool, address: SocketAddr, body: Bytes) {
+    let to = Target { address, host: None };
+    let deadline = SystemClock.now() + Duration::from_secs(20);
+    let body = Body::from_iter([body]);
+    drop(pool.call(to, Class::Rows, 7, Request::ReadRow, body, deadline));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_read_by_the_peer_when_a_flush_ends() {
+    let counting = Arc::new(Counting::default());
+    let address = serve(local("c", 2, None), Arc::clone(&counting)).await;
+    for queue_max in [100, 1_000] {
+        // With the shorter queue the flush has to wait for its own place.
+        let pool = pool_of(local("c", 1, None), queue_max);
+        let before = counting.0.load(Ordering::Relaxed);
+        (0..100).for_each(|_| leave(&pool, address, Bytes::from(vec![0; 100_000])));
+        pool.flush(SystemClock.now() + Duration::from_secs(20)).await;
+        assert_eq!(counting.0.load(Ordering::Relaxed) - before, 100);
+        assert_eq!(pool.counters().lost.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_flush_gives_up_who_cannot_be_reached_and_what_was_for_them_is_counted() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = unused.local_addr().unwrap();
+    drop(unused);
+    let pool = pool(local("c", 1, None));
+    (0..10).for_each(|_| leave(&pool, address, Bytes::new()));
+    let patience = Duration::from_secs(20);
+    let flushed = pool.flush(SystemClock.now() + patience);
+    tokio::time::timeout(patience / 2, flushed).await.unwrap();
+    assert!(pool.counters().not_sent.load(Ordering::Relaxed) >= 10);
+}
+
+#[tokio::test]
+async fn a_flush_ends_at_its_deadline_although_the_peer_says_nothing() {
+    let address = listener(local("c", 2, None)).await;
+    let pool = pool(local("c", 1, None));
+    leave(&pool, address, Bytes::new());
+    let flushed = pool.flush(SystemClock.now() + Duration::from_millis(100));
+    tokio::time::timeout(Duration::from_secs(20), flushed).await.unwrap();
 }

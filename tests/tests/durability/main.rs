@@ -2,5 +2,6 @@
 //! acknowledged.
 
 mod kills;
+mod stops;
 mod syncs;
 mod writers;
