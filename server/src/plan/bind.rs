@@ -61,6 +61,11 @@ impl Markers {
         Self { specs: vec![None; statement.markers().len()] }
     }
 
+    /// Those of a place that may have none.
+    pub(super) fn none() -> Self {
+        Self { specs: Vec::new() }
+    }
+
     /// A term that is to be a value of `kind`, for what is called `name`.
     pub(super) fn expression(
         &mut self,

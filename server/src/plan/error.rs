@@ -54,9 +54,54 @@ pub enum PlanError {
     #[error("{function}() takes {takes}")]
     Arguments {
         /// The function.
-        function: &'static str,
+        function: String,
         /// What it takes.
         takes: String,
+    },
+    /// A CAST between types that do not go together.
+    #[error("{from} cannot be cast to {to}")]
+    Cast {
+        /// The type of what is cast.
+        from: CqlType,
+        /// The type asked for.
+        to: CqlType,
+    },
+    /// An element of something that has none.
+    #[error("Invalid element selection: {name} is of type {kind}, which is no collection")]
+    NoElements {
+        /// What is to have elements.
+        name: String,
+        /// Its type.
+        kind: CqlType,
+    },
+    /// An aggregate of more than its type can hold.
+    #[error("{function}() is out of the range of {kind}")]
+    Overflow {
+        /// The aggregate.
+        function: &'static str,
+        /// The type.
+        kind: CqlType,
+    },
+    /// SELECT DISTINCT of something else than the partition key.
+    #[error("SELECT DISTINCT queries must only request partition key columns (not {name})")]
+    DistinctOther {
+        /// What is selected.
+        name: String,
+    },
+    /// SELECT DISTINCT of a part of the partition key.
+    #[error("SELECT DISTINCT queries must request all the partition key columns (missing {column})")]
+    DistinctPart {
+        /// What is missing.
+        column: String,
+    },
+    /// SELECT DISTINCT with a relation on the clustering key.
+    #[error("SELECT DISTINCT with WHERE clause only supports restriction by partition key")]
+    DistinctClustering,
+    /// PER PARTITION LIMIT where there is nothing to limit.
+    #[error("PER PARTITION LIMIT is not allowed with {clause} queries")]
+    PerPartitionLimit {
+        /// What it does not go with.
+        clause: &'static str,
     },
     /// More columns in a result than anybody reads.
     #[error("A result has at most {max} columns")]
@@ -344,8 +389,11 @@ pub enum PlanError {
         level: Consistency,
     },
     /// A LIMIT of nothing.
-    #[error("LIMIT must be strictly positive")]
-    Limit,
+    #[error("{clause} must be strictly positive")]
+    Limit {
+        /// LIMIT or PER PARTITION LIMIT.
+        clause: &'static str,
+    },
     /// An order that no stored row has.
     #[error(
         "Unsupported order by relation: only the clustering columns in their declared order, all \

@@ -216,7 +216,7 @@ impl Reader<'_, '_> {
         let key: Vec<Column> = self.table.partition_key().cloned().collect();
         if key.len() != arguments.len() {
             let takes = format!("a value for each column of the partition key: {}", names_of(&key));
-            return Err(PlanError::Arguments { function: "token", takes });
+            return Err(PlanError::Arguments { function: "token".to_owned(), takes });
         }
         let values = key.iter().zip(arguments).map(|(column, term)| self.value(column, term));
         Ok(TokenTerm::Of(values.collect::<Result<_, _>>()?))
