@@ -1,27 +1,35 @@
 //! How stored rows are shown to the client that asked.
 //!
-//! Every living version of a row is a result row, newest first. A row without any is none, unless
-//! the statement always answers: RETURNING, and a SELECT of one whole primary key that names
-//! `context()`, then show one row with the key, its context, a `sibling_count()` of 0 and null
-//! elsewhere, so that a client that deleted or never saw a row can still write with its context.
+//! Every living version of a row is a result row, newest first; a row of a table of last-write-wins
+//! is one, put together from its living cells. A row without any is none, unless the statement
+//! always answers: RETURNING, and a SELECT of one whole primary key that names `context()`, then
+//! show one row with the key, its context, a `sibling_count()` of 0 and null elsewhere, so that a
+//! client that deleted or never saw a row can still write with its context.
 //!
 //! LIMIT counts result rows, and so it may cut within a row: `LIMIT 1` of a row with three versions
-//! shows the newest; its `sibling_count()` and `context()` still speak of all three.
+//! shows the newest; its `sibling_count()` and `context()` still speak of all three. Aggregates are
+//! one result row about all.
 //!
 //! Callers: `front`, when the coordinator has answered. Pure.
 
+mod evaluate;
+
 use std::sync::Arc;
 
-use repair::version::{Expiry, Siblings, Version};
+use bytes::Bytes;
 use types::key::decode_component;
 
+use self::evaluate::{Line, View};
+use super::functions::Calls;
 use super::key::order_of;
+use super::prepared::BindContext;
 use super::project::{Item, Projection};
 use super::seal::{Purpose, seal};
+use super::total::Running;
+use super::PlanError;
 use crate::metadata::Secret;
+use crate::replica::RowCopy;
 use crate::store::keys::RowKey;
-
-const US_PER_SECOND: i64 = 1_000_000;
 
 /// A stored key that does not fit its table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +47,9 @@ pub struct Answer {
     now_us: i64,
     /// Seals contexts.
     secret: Secret,
+    /// The values of the constants and markers among the selections.
+    terms: Vec<Option<Vec<u8>>>,
+    calls: Calls,
     /// How many result rows there may be.
     limit: usize,
     /// Whether a row without versions is shown too.
@@ -46,20 +57,41 @@ pub struct Answer {
 }
 
 /// What all result rows of one stored row share.
-struct RowCells<'a> {
-    partition: Vec<&'a [u8]>,
+struct RowCells {
+    partition: Vec<Vec<u8>>,
     clustering: Vec<Vec<u8>>,
     token: i64,
-    context: Vec<u8>,
+    context: Option<Vec<u8>>,
     siblings: i32,
 }
 
+/// The one result row of aggregates, as far as rows were added.
+#[derive(Debug, Clone)]
+pub(super) struct Totals {
+    items: Vec<RunningItem>,
+    /// Whether a row was added.
+    has_row: bool,
+}
+
+#[derive(Debug, Clone)]
+enum RunningItem {
+    Total(Running),
+    /// What the first row has.
+    First(Option<Vec<u8>>),
+}
+
 impl Answer {
-    pub(super) fn new(projection: &Arc<Projection>, now_us: i64, secret: &Secret) -> Self {
+    pub(super) fn new(
+        projection: &Arc<Projection>,
+        terms: Vec<Option<Vec<u8>>>,
+        request: &BindContext<'_>,
+    ) -> Self {
         Self {
             projection: Arc::clone(projection),
-            now_us,
-            secret: secret.clone(),
+            now_us: request.now_us,
+            secret: request.snapshot.value.secrets.current.clone(),
+            terms,
+            calls: Calls::of(request),
             limit: usize::MAX,
             is_always: false,
         }
@@ -83,28 +115,78 @@ impl Answer {
     /// Appends the result rows of one stored row, which is the whole result.
     ///
     /// # Errors
-    /// [`DamagedKey`] where the key does not fit the table.
+    /// [`PlanError::Damaged`] where the key does not fit the table, and what a function refuses.
     pub fn write(
         &self,
         out: &mut wire::RowsWriter<'_>,
         key: &RowKey,
-        row: &Siblings,
-    ) -> Result<(), DamagedKey> {
-        if self.counts() {
-            write_count(out, self.living(row));
-            return Ok(());
+        row: &RowCopy,
+    ) -> Result<(), PlanError> {
+        if !self.is_total() {
+            return self.write_versions(out, key, row, self.limit);
         }
-        self.write_versions(out, key, row, self.limit)
+        let mut totals = self.totals();
+        self.add(&mut totals, key.as_bytes(), row)?;
+        totals.write(out)
     }
 
-    /// Whether the result is the number of rows.
-    pub(super) fn counts(&self) -> bool {
-        self.projection.counts()
+    /// Whether the result is one row about all rows.
+    pub(super) fn is_total(&self) -> bool {
+        self.projection.is_total()
     }
 
     /// How many result rows a stored row is.
-    pub(super) fn living(&self, row: &Siblings) -> usize {
-        row.living(self.now_us).len()
+    pub(super) fn living(&self, row: &RowCopy) -> usize {
+        View::count(row, self.now_us)
+    }
+
+    /// The aggregates of no rows.
+    pub(super) fn totals(&self) -> Totals {
+        let begin = |item: &Item| match item {
+            Item::Each(_) => RunningItem::First(None),
+            Item::Total(total, shown) => {
+                let kind = shown.as_ref().map_or(types::CqlType::Bigint, |it| it.kind.clone());
+                RunningItem::Total(total.begin(kind))
+            }
+        };
+        Totals { items: self.projection.items.iter().map(begin).collect(), has_row: false }
+    }
+
+    /// Adds the result rows of a stored row to the aggregates.
+    pub(super) fn add(
+        &self,
+        totals: &mut Totals,
+        key: &Bytes,
+        row: &RowCopy,
+    ) -> Result<(), PlanError> {
+        if self.projection.is_count() {
+            let living = self.living(row);
+            totals.counts().for_each(|running| running.add_rows(living));
+            return Ok(());
+        }
+        let key = RowKey::read(key.clone()).map_err(|_| DamagedKey { len: key.len() })?;
+        let cells = self.row_cells(&key, row)?;
+        for version in View::living(row, self.now_us) {
+            self.add_line(totals, &Line { answer: self, cells: &cells, version })?;
+        }
+        Ok(())
+    }
+
+    fn add_line(&self, totals: &mut Totals, line: &Line<'_>) -> Result<(), PlanError> {
+        let is_first = !std::mem::replace(&mut totals.has_row, true);
+        for (item, running) in self.projection.items.iter().zip(&mut totals.items) {
+            match (item, running) {
+                (Item::Each(shown), RunningItem::First(value)) if is_first => {
+                    *value = line.value(shown)?;
+                }
+                (Item::Total(_, Some(shown)), RunningItem::Total(running)) => {
+                    running.add(line.value(shown)?.as_deref())?;
+                }
+                (Item::Total(_, None), RunningItem::Total(running)) => running.add_rows(1),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Appends the newest versions of a row, at most so many.
@@ -112,31 +194,45 @@ impl Answer {
         &self,
         out: &mut wire::RowsWriter<'_>,
         key: &RowKey,
-        row: &Siblings,
-        versions_max: usize,
-    ) -> Result<(), DamagedKey> {
-        let partition_key = key.partition_key();
-        let cells = self.row_cells(key, &partition_key, row)?;
-        for version in row.living(self.now_us).take(versions_max) {
-            self.write_version(out, &cells, Some(version));
+        row: &RowCopy,
+        limit: usize,
+    ) -> Result<(), PlanError> {
+        let mut living = View::living(row, self.now_us).take(limit).peekable();
+        if living.peek().is_none() && !self.is_always {
+            return Ok(());
         }
-        if self.is_always && cells.siblings == 0 {
-            self.write_version(out, &cells, None);
+        let cells = self.row_cells(key, row)?;
+        if living.peek().is_none() {
+            let line = Line { answer: self, cells: &cells, version: View::Nothing };
+            return self.write_line(out, &line);
+        }
+        living.try_for_each(|version| {
+            self.write_line(out, &Line { answer: self, cells: &cells, version })
+        })
+    }
+
+    fn write_line(
+        &self,
+        out: &mut wire::RowsWriter<'_>,
+        line: &Line<'_>,
+    ) -> Result<(), PlanError> {
+        for item in &self.projection.items {
+            if let Item::Each(shown) = item {
+                line.write(shown, out)?;
+            }
         }
         Ok(())
     }
 
-    fn row_cells<'a>(
-        &self,
-        key: &RowKey,
-        partition_key: &'a [u8],
-        row: &Siblings,
-    ) -> Result<RowCells<'a>, DamagedKey> {
+    /// What the result rows of a row have in common.
+    fn row_cells(&self, key: &RowKey, row: &RowCopy) -> Result<RowCells, DamagedKey> {
         let table = &self.projection.table;
         let damaged = || DamagedKey { len: key.as_bytes().len() };
         let columns = table.partition_key().count();
+        let partition_key = key.partition_key();
         let partition =
-            ring::partition_key_components(partition_key, columns).map_err(|_| damaged())?;
+            ring::partition_key_components(&partition_key, columns).map_err(|_| damaged())?;
+        let partition = partition.into_iter().map(<[u8]>::to_vec).collect();
         let mut rest = key.clustering();
         let clustering = table
             .clustering_key()
@@ -146,60 +242,42 @@ impl Answer {
         if !rest.is_empty() {
             return Err(damaged());
         }
-        let context = if self.projection.shows_context() {
-            let seen = row.vector().encode();
-            seal(&self.secret, Purpose::Context, key.as_bytes(), self.now_us, &seen)
-        } else {
-            Vec::new()
-        };
         let siblings = i32::try_from(self.living(row)).unwrap_or(i32::MAX);
-        let token = key.token().value();
-        Ok(RowCells { partition, clustering, token, context, siblings })
+        let context = self.context(key, row);
+        Ok(RowCells { partition, clustering, token: key.token().value(), context, siblings })
     }
 
-    /// Appends one result row; without a version, that of a row where none lives.
-    fn write_version(
-        &self,
-        out: &mut wire::RowsWriter<'_>,
-        cells: &RowCells<'_>,
-        version: Option<&Version>,
-    ) {
-        let column = |id| version.and_then(|version| version.columns.get(id, self.now_us));
-        for item in &self.projection.items {
-            match *item {
-                Item::Partition(at) => out.cell(cells.partition.get(at).copied()),
-                Item::Clustering(at) => out.cell(cells.clustering.get(at).map(Vec::as_slice)),
-                Item::Regular(id) => out.cell(column(id).map(|column| column.value)),
-                Item::Context => out.cell(Some(&cells.context)),
-                Item::SiblingCount => out.cell(Some(&cells.siblings.to_be_bytes())),
-                Item::Token => out.cell(Some(&cells.token.to_be_bytes())),
-                Item::WriteTime(id) => {
-                    let time = version.filter(|_| column(id).is_some());
-                    let time = time.map(|version| version.write_time.to_be_bytes());
-                    out.cell(time.as_ref().map(<[u8; 8]>::as_slice));
-                }
-                Item::Ttl(id) => {
-                    let left = column(id).and_then(|column| self.seconds_left(column.expiry));
-                    let left = left.map(i32::to_be_bytes);
-                    out.cell(left.as_ref().map(<[u8; 4]>::as_slice));
-                }
-                // Counted rows are not written one by one.
-                Item::CountRows => out.cell(None),
-            }
+    /// What the client has seen of the row when it has seen the answer, sealed; a row of a table of
+    /// last-write-wins has no context.
+    fn context(&self, key: &RowKey, row: &RowCopy) -> Option<Vec<u8>> {
+        if !self.projection.shows_context() {
+            return None;
         }
-    }
-
-    /// The seconds until something ends, rounded up: what still lives has at least one.
-    fn seconds_left(&self, expiry: Expiry) -> Option<i32> {
-        let Expiry::At(instant) = expiry else { return None };
-        let left_us = instant.saturating_sub(self.now_us);
-        let seconds = left_us.saturating_add(US_PER_SECOND - 1) / US_PER_SECOND;
-        Some(i32::try_from(seconds).unwrap_or(i32::MAX))
+        let seen = row.as_siblings()?.vector().encode();
+        Some(seal(&self.secret, Purpose::Context, key.as_bytes(), self.now_us, &seen))
     }
 }
 
-/// Appends the result of `count(*)`.
-pub(super) fn write_count(out: &mut wire::RowsWriter<'_>, count: usize) {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    out.cell(Some(&count.to_be_bytes()));
+impl Totals {
+    /// Appends the one result row.
+    ///
+    /// # Errors
+    /// [`PlanError::Overflow`].
+    pub(super) fn write(&self, out: &mut wire::RowsWriter<'_>) -> Result<(), PlanError> {
+        for item in self.items.clone() {
+            let value = match item {
+                RunningItem::Total(running) => running.finish()?,
+                RunningItem::First(value) => value,
+            };
+            out.cell(value.as_deref());
+        }
+        Ok(())
+    }
+
+    fn counts(&mut self) -> impl Iterator<Item = &mut Running> {
+        self.items.iter_mut().filter_map(|item| match item {
+            RunningItem::Total(running) => Some(running),
+            RunningItem::First(_) => None,
+        })
+    }
 }

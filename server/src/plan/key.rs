@@ -123,6 +123,9 @@ pub(super) enum Stretch {
     },
 }
 
+/// How long table and epoch are at the beginning of a key.
+const LIFE_BYTES: usize = 8;
+
 /// The raw values of some columns.
 type Values<'a> = Vec<Cow<'a, [u8]>>;
 
@@ -404,6 +407,48 @@ impl Stretch {
                 KeyRange::between(start, end.expect("a partition's keys hold a byte below FF"))
             }
             Self::Scan { life, tokens } => life.range_of_tokens(tokens),
+        }
+    }
+}
+
+impl Stretch {
+    /// Whether the rows are of this partition alone.
+    pub(super) fn is_of(&self, partition: &PartitionPrefix) -> bool {
+        matches!(self, Self::Partition { partition: own, .. } if own == partition)
+    }
+
+    /// What the stretch itself does not say of the key of one of its rows.
+    pub(super) fn tail(&self, key: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(key.get(self.head().len()..).unwrap_or_default())
+    }
+
+    /// The key with this [tail](Self::tail).
+    pub(super) fn key_of(&self, tail: &[u8]) -> Bytes {
+        [&self.head(), tail].concat().into()
+    }
+
+    /// What says which rows these are, without the table and its epoch.
+    pub(super) fn parts(&self) -> [Bytes; 3] {
+        let number = |token: &Token| Bytes::copy_from_slice(&token.value().to_be_bytes());
+        match self {
+            Self::Partition { partition, clustering, .. } => {
+                let own = partition.as_bytes().slice(LIFE_BYTES..);
+                let end = clustering.end().map_or_else(Bytes::new, |end| [b"<", &end[..]].concat().into());
+                [own, clustering.start().clone(), end]
+            }
+            Self::Scan { tokens, .. } => {
+                [Bytes::from_static(b"scan"), number(tokens.start()), number(tokens.end())]
+            }
+        }
+    }
+
+    /// What the keys of all rows begin with.
+    fn head(&self) -> Bytes {
+        match self {
+            Self::Partition { partition, .. } => partition.as_bytes().clone(),
+            Self::Scan { life, .. } => {
+                [life.table.to_be_bytes(), life.epoch.to_be_bytes()].concat().into()
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) enum Of {
     /// What a function gives for arguments.
     Call(Function, Vec<Shown>),
     /// A value as one of another type.
-    Cast(Box<Shown>),
+    Cast(Box<Shown>, CqlType),
     /// The element of a collection under the key that is the term with this number.
     Element(Box<Shown>, usize),
 }
@@ -196,7 +196,7 @@ impl Shown {
         is_it(&self.of)
             || match &self.of {
                 Of::Call(_, arguments) => arguments.iter().any(|argument| argument.has(is_it)),
-                Of::Cast(of) | Of::Element(of, _) => of.has(is_it),
+                Of::Cast(of, _) | Of::Element(of, _) => of.has(is_it),
                 _ => false,
             }
     }
@@ -347,7 +347,7 @@ impl Resolver<'_, '_> {
             return Err(PlanError::Cast { from: shown.kind, to: kind.clone() });
         }
         let name = format!("cast({name} as {kind})");
-        Ok(Named::each(kind.clone(), Of::Cast(Box::new(shown)), name))
+        Ok(Named::each(kind.clone(), Of::Cast(Box::new(shown), kind.clone()), name))
     }
 
     /// `m[k]`, `s[v]`, `l[i]`.

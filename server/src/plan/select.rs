@@ -1,4 +1,4 @@
-//! SELECT: one row by its whole primary key, or a stretch of one partition.
+//! SELECT: one row by its whole primary key, or pages of stretches: of partitions, or of a scan.
 //!
 //! Callers: `prepared`. Pure.
 
@@ -9,10 +9,10 @@ use types::CqlType;
 
 use super::answer::Answer;
 use super::bind::{BoundValues, Expression, Markers};
-use super::key::{KeyPlan, Stretch, order_of};
+use super::key::{KeyPlan, order_of};
 use super::page::{PageOp, PageRequest};
 use super::prepared::BindContext;
-use super::project::Projection;
+use super::project::{Of, Projection};
 use super::seal::SealError;
 use super::using::{UsingPlan, Verb};
 use super::{Plan, PlanError, ReadPartitionPlan, ReadRowPlan, catalog};
@@ -27,7 +27,9 @@ pub(super) struct SelectPlan {
     using: UsingPlan,
     projection: Arc<Projection>,
     order: Order,
+    is_distinct: bool,
     limit: Option<Expression>,
+    per_partition: Option<Expression>,
     /// What paging states belong to.
     statement: [u8; 32],
 }
@@ -38,20 +40,25 @@ impl SelectPlan {
         table: Arc<Table>,
         markers: &mut Markers,
     ) -> Result<Self, PlanError> {
-        refuse_clauses(select)?;
-        let projection = Arc::new(Projection::new(&table, &select.selections)?);
-        let using = UsingPlan::new(&select.using, &table, Verb::Select, markers)?;
-        if select.allow_filtering {
-            return Err(PlanError::unsupported("ALLOW FILTERING"));
+        if !select.group_by.is_empty() {
+            return Err(PlanError::unsupported("GROUP BY"));
         }
+        let projection = Arc::new(Projection::of_select(&table, &select.selections, markers)?);
+        let using = UsingPlan::new(&select.using, &table, Verb::Select, markers)?;
         let key = KeyPlan::of_relations(&table, &select.relations, true, markers)?;
         if using.has_context() && !key.is_row() {
             return Err(PlanError::NeedsRow { clause: "USING CONTEXT" });
         }
+        if select.is_distinct {
+            check_distinct(&table, &key, &projection)?;
+        }
         let order = order(&table, &select.order_by)?;
+        check_order(select, &key)?;
+        let per_partition = per_partition(select, &projection, markers)?;
         let limit = limit(select, markers)?;
         let statement = fingerprint(select, &table);
-        Ok(Self { table, key, using, projection, order, limit, statement })
+        let is_distinct = select.is_distinct;
+        Ok(Self { table, key, using, projection, order, is_distinct, limit, per_partition, statement })
     }
 
     /// The table that is read.
@@ -75,13 +82,16 @@ impl SelectPlan {
         request: &BindContext<'_>,
     ) -> Result<Plan, PlanError> {
         let level = self.using.read_level(request.consistency)?;
-        let limit = bind_limit(self.limit.as_ref(), values)?;
-        let secret = &request.snapshot.value.secrets.current;
-        let answer = Answer::new(&self.projection, request.now_us, secret);
+        let limit = bind_limit(self.limit.as_ref(), "LIMIT", values)?;
+        let per_partition =
+            bind_limit(self.per_partition.as_ref(), "PER PARTITION LIMIT", values)?;
+        let per_partition = if self.is_distinct { Some(1) } else { per_partition };
+        let answer = Answer::new(&self.projection, self.projection.bind(values)?, request);
         if !self.key.is_row() {
-            let stretch = self.stretch(values, request)?;
+            let stretches = self.key.bind_stretches(values, request.limits.in_max)?;
+            let statement = &self.statement;
             let asked =
-                PageRequest { statement: &self.statement, stretch, order: self.order, limit };
+                PageRequest { statement, stretches, order: self.order, limit, per_partition };
             let page = PageOp::new(asked, answer, request)?;
             let (table, order) = (Arc::clone(&self.table), self.order);
             let plan = ReadPartitionPlan { table, order, level, page };
@@ -92,41 +102,60 @@ impl SelectPlan {
         }
         let key = self.key.bind_row(values)?;
         let at_least = self.using.context(values, &key, request)?;
+        let limit = limit.into_iter().chain(per_partition).min();
         let answer = answer.limited(limit.unwrap_or(usize::MAX));
-        let answer = if self.projection.shows_context() { answer.always() } else { answer };
+        let shows_context = self.projection.shows_context() && !self.projection.is_total();
+        let answer = if shows_context { answer.always() } else { answer };
         let table = Arc::clone(&self.table);
         Ok(Plan::ReadRow(Box::new(ReadRowPlan { table, key, level, at_least, answer })))
     }
 }
 
-impl SelectPlan {
-    fn stretch(
-        &self,
-        values: &BoundValues<'_>,
-        request: &BindContext<'_>,
-    ) -> Result<Option<Stretch>, PlanError> {
-        if self.key.is_scan() {
-            return Err(PlanError::unsupported("a scan of a whole table"));
-        }
-        let mut stretches = self.key.bind_stretches(values, request.limits.in_max)?;
-        if stretches.len() > 1 {
-            return Err(PlanError::unsupported("a SELECT of several stretches"));
-        }
-        Ok(stretches.pop())
+/// Refuses a SELECT DISTINCT of anything but whole partition keys.
+fn check_distinct(table: &Table, key: &KeyPlan, shown: &Projection) -> Result<(), PlanError> {
+    let is_other = |of: &Of| {
+        !matches!(
+            of,
+            Of::Partition(_) | Of::Token | Of::Term(_) | Of::Call(..) | Of::Cast(..)
+        )
+    };
+    if shown.is_total() || shown.shows(&is_other) {
+        let name = if shown.is_total() { "an aggregate" } else { "another column" };
+        return Err(PlanError::DistinctOther { name: name.to_owned() });
     }
+    for (at, column) in table.partition_key().enumerate() {
+        if !shown.shows(&|of| *of == Of::Partition(at)) {
+            return Err(PlanError::DistinctPart { column: column.name.clone() });
+        }
+    }
+    if key.has_clustering() { Err(PlanError::DistinctClustering) } else { Ok(()) }
 }
 
-/// Refuses the clauses of SELECT that are not there yet.
-pub(super) fn refuse_clauses(select: &Select) -> Result<(), PlanError> {
-    let clauses = [
-        (select.is_distinct, "SELECT DISTINCT"),
-        (!select.group_by.is_empty(), "GROUP BY"),
-        (select.per_partition_limit.is_some(), "PER PARTITION LIMIT"),
-    ];
-    match clauses.iter().find(|(is_there, _)| *is_there) {
-        Some((_, clause)) => Err(PlanError::unsupported(*clause)),
-        None => Ok(()),
+/// Refuses an ORDER BY of more than one partition.
+fn check_order(select: &Select, key: &KeyPlan) -> Result<(), PlanError> {
+    if select.order_by.is_empty() {
+        return Ok(());
     }
+    if key.is_scan() {
+        return Err(PlanError::OrderByOfScan);
+    }
+    if key.has_partitions() { Err(PlanError::OrderByOfPartitions) } else { Ok(()) }
+}
+
+/// The operand of PER PARTITION LIMIT.
+fn per_partition(
+    select: &Select,
+    shown: &Projection,
+    markers: &mut Markers,
+) -> Result<Option<Expression>, PlanError> {
+    let Some(term) = &select.per_partition_limit else { return Ok(None) };
+    if select.is_distinct {
+        return Err(PlanError::PerPartitionLimit { clause: "SELECT DISTINCT" });
+    }
+    if shown.is_total() {
+        return Err(PlanError::PerPartitionLimit { clause: "aggregate" });
+    }
+    markers.expression(term, "[per_partition_limit]", &CqlType::Int).map(Some)
 }
 
 /// The operand of LIMIT.
@@ -138,9 +167,10 @@ pub(super) fn limit(
     limit.map(|term| markers.expression(term, "[limit]", &CqlType::Int)).transpose()
 }
 
-/// LIMIT in this request; none without it, and where it is not set.
+/// A limit in this request; none without it, and where it is not set.
 pub(super) fn bind_limit(
     limit: Option<&Expression>,
+    clause: &'static str,
     values: &BoundValues<'_>,
 ) -> Result<Option<usize>, PlanError> {
     let Some(limit) = limit.map(|limit| limit.bind_int(values)).transpose()?.flatten() else {
@@ -148,7 +178,7 @@ pub(super) fn bind_limit(
     };
     match usize::try_from(limit) {
         Ok(limit) if limit > 0 => Ok(Some(limit)),
-        _ => Err(PlanError::Limit),
+        _ => Err(PlanError::Limit { clause }),
     }
 }
 

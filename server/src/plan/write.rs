@@ -38,8 +38,8 @@ impl WriteTarget {
         } else {
             Some(Arc::new(Projection::new(&table, returning)?))
         };
-        if returning.as_ref().is_some_and(|shown| shown.counts()) {
-            return Err(PlanError::unsupported("RETURNING count(*)"));
+        if returning.as_ref().is_some_and(|shown| shown.is_total()) {
+            return Err(PlanError::unsupported("an aggregate after RETURNING"));
         }
         Ok(Self { table, key, using, returning })
     }

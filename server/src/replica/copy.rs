@@ -4,6 +4,7 @@
 //! any number of times. Callers: reads, here and in the coordinator. Pure.
 
 use bytes::Bytes;
+use repair::cells;
 use repair::version::{DecodeError, Siblings};
 
 use crate::metadata::Conflict;
@@ -13,12 +14,17 @@ use crate::metadata::Conflict;
 pub enum RowCopy {
     /// A row of a siblings table.
     Siblings(Siblings),
+    /// A row of a last-write-wins table.
+    Cells(cells::Row),
 }
 
 impl RowCopy {
     /// A row of which nothing is known.
-    pub fn new(_: Conflict) -> Self {
-        Self::Siblings(Siblings::default())
+    pub fn new(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Siblings => Self::Siblings(Siblings::default()),
+            Conflict::Lww => Self::Cells(cells::Row::default()),
+        }
     }
 
     /// Reads a row as it is stored or was sent.
@@ -33,6 +39,7 @@ impl RowCopy {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Siblings(row) => row.encode(),
+            Self::Cells(row) => row.encode(),
         }
     }
 
@@ -40,6 +47,9 @@ impl RowCopy {
     pub fn merge(&mut self, other: &Self) {
         match (self, other) {
             (Self::Siblings(row), Self::Siblings(other)) => drop(row.merge(other)),
+            (Self::Cells(row), Self::Cells(other)) => row.merge(other),
+            // A table keeps its mode for life, so no two copies differ in it.
+            (Self::Siblings(_), Self::Cells(_)) | (Self::Cells(_), Self::Siblings(_)) => {}
         }
     }
 
@@ -47,6 +57,7 @@ impl RowCopy {
     pub fn as_siblings(&self) -> Option<&Siblings> {
         match self {
             Self::Siblings(row) => Some(row),
+            Self::Cells(_) => None,
         }
     }
 
@@ -54,6 +65,7 @@ impl RowCopy {
     pub fn into_siblings(self) -> Option<Siblings> {
         match self {
             Self::Siblings(row) => Some(row),
+            Self::Cells(_) => None,
         }
     }
 }
