@@ -15,7 +15,7 @@ use super::{Front, FrontCounters, errors};
 use crate::coord::{PartitionWrite, RangeRead, RowChange, RowRead, Written};
 use crate::metadata::Snapshot;
 use crate::plan::{
-    self, BindContext, DamagedKey, Plan, Prepared, ReadPartitionPlan, ReadRowPlan,
+    self, BindContext, Plan, PlanError, Prepared, ReadPartitionPlan, ReadRowPlan,
     RemovePartitionPlan, SchemaPlan, WritePlan,
 };
 use crate::register::Proposed;
@@ -30,7 +30,7 @@ enum Outcome {
     Keyspace(String),
     Schema(wire::SchemaChange),
     Rows(plan::LocalRows),
-    Row { answer: plan::Answer, key: crate::store::keys::RowKey, row: Siblings },
+    Row { answer: plan::Answer, key: crate::store::keys::RowKey, row: RowCopy },
     Page(plan::Page),
 }
 
@@ -158,7 +158,7 @@ impl Front {
         let warnings = written.iter().flat_map(warnings).collect();
         let row = written.into_iter().next().map(|written| written.row);
         let outcome = match (returning, row) {
-            (Some(answer), Some(row)) => Outcome::Row { answer, key, row },
+            (Some(answer), Some(row)) => Outcome::Row { answer, key, row: RowCopy::Siblings(row) },
             _ => Outcome::Void,
         };
         Ok(Done { outcome, warnings })
@@ -207,10 +207,7 @@ impl Front {
         let ReadRowPlan { table, key, level, at_least, answer } = plan;
         let read = RowRead { table, key: key.clone(), level, at_least };
         match self.parts.coordinator.read_row(read).await {
-            Ok(row) => {
-                let row = row.into_siblings().unwrap_or_default();
-                Ok(Outcome::Row { answer, key, row }.into())
-            }
+            Ok(row) => Ok(Outcome::Row { answer, key, row }.into()),
             Err(error) => Err(errors::of_read(&error)),
         }
     }
@@ -229,7 +226,7 @@ impl Front {
             };
             let merged = self.parts.coordinator.read_range(&read).await;
             let merged = merged.map_err(|error| errors::of_read(&error))?;
-            page.on_rows(siblings(merged.rows), merged.resume_after);
+            page.on_rows(merged.rows, merged.resume_after)?;
         }
         Ok(Outcome::Page(page.finish()).into())
     }
@@ -245,9 +242,11 @@ impl Front {
             if let Outcome::Keyspace(keyspace) = &done.outcome {
                 reply.keyspace = Some(keyspace.as_str().into());
             }
-            write_done(&done, params.skip_metadata, &mut reply.bytes, under).map_err(|damage| {
-                tracing::error!(%damage, "a stored key cannot be shown");
-                ErrorReply::new(ErrorKind::Server, damage.to_string())
+            write_done(&done, params.skip_metadata, &mut reply.bytes, under).map_err(|error| {
+                if let PlanError::Damaged(damage) = &error {
+                    tracing::error!(%damage, "a stored key cannot be shown");
+                }
+                error.into()
             })
         });
         if let Err(error) = written {
@@ -268,7 +267,7 @@ fn write_done(
     skip_metadata: bool,
     out: &mut BytesMut,
     under: &Circumstances,
-) -> Result<(), DamagedKey> {
+) -> Result<(), PlanError> {
     let writer = writer(out, under).warned(&done.warnings);
     let head = |columns, paging_state| RowsHead { columns, paging_state, skip_metadata };
     match &done.outcome {

@@ -20,13 +20,14 @@ use bytes::Bytes;
 use types::key::decode_component;
 
 use self::evaluate::{Line, View};
+use super::PlanError;
+use super::bind::BoundValues;
 use super::functions::Calls;
 use super::key::order_of;
 use super::prepared::BindContext;
 use super::project::{Item, Projection};
 use super::seal::{Purpose, seal};
 use super::total::Running;
-use super::PlanError;
 use crate::metadata::Secret;
 use crate::replica::RowCopy;
 use crate::store::keys::RowKey;
@@ -95,6 +96,12 @@ impl Answer {
             limit: usize::MAX,
             is_always: false,
         }
+    }
+
+    /// What RETURNING shows: a row in any case. Its terms are constants, which no value is bound to.
+    pub(super) fn returning(projection: &Arc<Projection>, request: &BindContext<'_>) -> Self {
+        let terms = projection.bind(&BoundValues::default()).unwrap_or_default();
+        Self::new(projection, terms, request).always()
     }
 
     /// Shows no more than so many result rows.
@@ -211,11 +218,7 @@ impl Answer {
         })
     }
 
-    fn write_line(
-        &self,
-        out: &mut wire::RowsWriter<'_>,
-        line: &Line<'_>,
-    ) -> Result<(), PlanError> {
+    fn write_line(&self, out: &mut wire::RowsWriter<'_>, line: &Line<'_>) -> Result<(), PlanError> {
         for item in &self.projection.items {
             if let Item::Each(shown) = item {
                 line.write(shown, out)?;

@@ -41,7 +41,7 @@ enum Slot {
 }
 
 /// The values of a request, by marker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BoundValues<'a>(Vec<wire::Value<'a>>);
 
 /// What a term is worth in one request.

@@ -89,7 +89,9 @@ pub enum PlanError {
         name: String,
     },
     /// SELECT DISTINCT of a part of the partition key.
-    #[error("SELECT DISTINCT queries must request all the partition key columns (missing {column})")]
+    #[error(
+        "SELECT DISTINCT queries must request all the partition key columns (missing {column})"
+    )]
     DistinctPart {
         /// What is missing.
         column: String,

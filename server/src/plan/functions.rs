@@ -132,9 +132,7 @@ impl Function {
             Self::ToTimestamp(of) | Self::ToUnixTimestamp(of) => {
                 instant_ms(of, argument).to_be_bytes().to_vec()
             }
-            Self::MinTimeuuid => {
-                timeuuid_of(ticks_of_ms(number(argument)), LEAST_NODE).to_vec()
-            }
+            Self::MinTimeuuid => timeuuid_of(ticks_of_ms(number(argument)), LEAST_NODE).to_vec(),
             Self::MaxTimeuuid => {
                 let next = ticks_of_ms(number(argument).wrapping_add(1));
                 timeuuid_of(next.wrapping_sub(1), GREATEST_NODE).to_vec()
@@ -281,8 +279,7 @@ mod tests {
     fn bytes_are_a_value_only_where_they_are_one() {
         assert_eq!(call("intasblob", &CqlType::Int, &[0, 0, 0, 1]), Some(vec![0, 0, 0, 1]));
         assert_eq!(call("blob_as_int", &CqlType::Blob, &[0, 0, 0, 1]), Some(vec![0, 0, 0, 1]));
-        let (function, kind) =
-            Function::find("blobasint", &[CqlType::Blob]).unwrap().unwrap();
+        let (function, kind) = Function::find("blobasint", &[CqlType::Blob]).unwrap().unwrap();
         assert_eq!(kind, CqlType::Int);
         let fixture = Fixture::new();
         let calls = Calls::of(&fixture.request());

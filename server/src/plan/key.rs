@@ -433,7 +433,9 @@ impl Stretch {
         match self {
             Self::Partition { partition, clustering, .. } => {
                 let own = partition.as_bytes().slice(LIFE_BYTES..);
-                let end = clustering.end().map_or_else(Bytes::new, |end| [b"<", &end[..]].concat().into());
+                let end = clustering
+                    .end()
+                    .map_or_else(Bytes::new, |end| [b"<", &end[..]].concat().into());
                 [own, clustering.start().clone(), end]
             }
             Self::Scan { tokens, .. } => {

@@ -135,8 +135,7 @@ impl Projection {
             name: &Named::name(one),
             ty,
         };
-        let columns =
-            wire::Columns::new(&named.iter().zip(&kinds).map(spec).collect::<Vec<_>>());
+        let columns = wire::Columns::new(&named.iter().zip(&kinds).map(spec).collect::<Vec<_>>());
         let items = named.into_iter().map(|one| one.item).collect();
         Ok(Self { table: Arc::clone(table), columns, items, terms: resolver.terms })
     }
@@ -162,10 +161,7 @@ impl Projection {
     }
 
     /// The values of the constants and markers in one request.
-    pub(super) fn bind(
-        &self,
-        values: &BoundValues<'_>,
-    ) -> Result<Vec<Option<Vec<u8>>>, PlanError> {
+    pub(super) fn bind(&self, values: &BoundValues<'_>) -> Result<Vec<Option<Vec<u8>>>, PlanError> {
         let bind = |term: &Expression| match term.bind(values)? {
             Bound::Value(value) => Ok(Some(value.into_owned())),
             Bound::Null => Ok(None),
@@ -255,11 +251,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn call(
-        &mut self,
-        function: &Qualified,
-        arguments: &[Selector],
-    ) -> Result<Named, PlanError> {
+    fn call(&mut self, function: &Qualified, arguments: &[Selector]) -> Result<Named, PlanError> {
         let unknown = || PlanError::UnknownFunction { function: function.to_string() };
         if function.keyspace.as_ref().is_some_and(|name| name.text != "system") {
             return Err(unknown());
@@ -370,7 +362,8 @@ impl Resolver<'_, '_> {
             TermKind::Hinted { kind: TypeName::Known(kind), .. } => kind.clone(),
             TermKind::Literal(literal) => kind_of(literal)?,
             _ => {
-                let what = "a term without its type in a list of selections: write (type) before it,";
+                let what =
+                    "a term without its type in a list of selections: write (type) before it,";
                 return Err(PlanError::unsupported(what));
             }
         };
@@ -379,12 +372,7 @@ impl Resolver<'_, '_> {
     }
 
     /// Takes a term in and gives its number.
-    fn expression(
-        &mut self,
-        term: &Term,
-        name: &str,
-        kind: &CqlType,
-    ) -> Result<usize, PlanError> {
+    fn expression(&mut self, term: &Term, name: &str, kind: &CqlType) -> Result<usize, PlanError> {
         self.terms.push(self.markers.expression(term, name, kind)?);
         Ok(self.terms.len() - 1)
     }

@@ -58,7 +58,17 @@ impl SelectPlan {
         let limit = limit(select, markers)?;
         let statement = fingerprint(select, &table);
         let is_distinct = select.is_distinct;
-        Ok(Self { table, key, using, projection, order, is_distinct, limit, per_partition, statement })
+        Ok(Self {
+            table,
+            key,
+            using,
+            projection,
+            order,
+            is_distinct,
+            limit,
+            per_partition,
+            statement,
+        })
     }
 
     /// The table that is read.
@@ -83,8 +93,7 @@ impl SelectPlan {
     ) -> Result<Plan, PlanError> {
         let level = self.using.read_level(request.consistency)?;
         let limit = bind_limit(self.limit.as_ref(), "LIMIT", values)?;
-        let per_partition =
-            bind_limit(self.per_partition.as_ref(), "PER PARTITION LIMIT", values)?;
+        let per_partition = bind_limit(self.per_partition.as_ref(), "PER PARTITION LIMIT", values)?;
         let per_partition = if self.is_distinct { Some(1) } else { per_partition };
         let answer = Answer::new(&self.projection, self.projection.bind(values)?, request);
         if !self.key.is_row() {
@@ -114,10 +123,7 @@ impl SelectPlan {
 /// Refuses a SELECT DISTINCT of anything but whole partition keys.
 fn check_distinct(table: &Table, key: &KeyPlan, shown: &Projection) -> Result<(), PlanError> {
     let is_other = |of: &Of| {
-        !matches!(
-            of,
-            Of::Partition(_) | Of::Token | Of::Term(_) | Of::Call(..) | Of::Cast(..)
-        )
+        !matches!(of, Of::Partition(_) | Of::Token | Of::Term(_) | Of::Call(..) | Of::Cast(..))
     };
     if shown.is_total() || shown.shows(&is_other) {
         let name = if shown.is_total() { "an aggregate" } else { "another column" };

@@ -72,10 +72,9 @@ impl Total {
     pub(super) fn is_of(self, kind: &CqlType) -> bool {
         match self {
             Self::Count | Self::Min | Self::Max => true,
-            Self::Sum | Self::Avg => matches!(
-                kind,
-                CqlType::Int | CqlType::Bigint | CqlType::Float | CqlType::Double
-            ),
+            Self::Sum | Self::Avg => {
+                matches!(kind, CqlType::Int | CqlType::Bigint | CqlType::Float | CqlType::Double)
+            }
         }
     }
 

@@ -92,8 +92,6 @@ impl WriteTarget {
     }
 
     fn answer(&self, request: &BindContext<'_>) -> Option<Answer> {
-        let secret = &request.snapshot.value.secrets.current;
-        let shown = self.returning.as_ref()?;
-        Some(Answer::new(shown, request.now_us, secret).always())
+        Some(Answer::returning(self.returning.as_ref()?, request))
     }
 }

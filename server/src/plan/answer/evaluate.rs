@@ -137,9 +137,7 @@ impl Line<'_> {
     fn write_time(&self, id: u32) -> Option<i64> {
         let now = self.answer.now_us;
         match self.version {
-            View::Version(version) => {
-                version.columns.get(id, now).map(|_| version.write_time)
-            }
+            View::Version(version) => version.columns.get(id, now).map(|_| version.write_time),
             View::Cells(row) => {
                 let cells = row.elements(id, now).map(|(_, cell)| cell).chain(row.cell(id, now));
                 cells.map(|cell| cell.stamp.timestamp).max()
@@ -198,11 +196,7 @@ fn assembled(kind: &CqlType, row: &cells::Row, id: u32, now: i64) -> Option<Vec<
 
 /// The element of a collection under a key: of a map its value, of a set itself, of a list the one
 /// at this place.
-fn element(
-    kind: &CqlType,
-    collection: &[u8],
-    key: &[u8],
-) -> Result<Option<Vec<u8>>, PlanError> {
+fn element(kind: &CqlType, collection: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, PlanError> {
     let refused = |source| PlanError::Value { name: "an element".to_owned(), source };
     let mut each = elements(kind, collection).map_err(refused)?;
     match kind.thawed() {

@@ -16,7 +16,7 @@ use crate::plan::bind::{BoundValues, Expression, Markers};
 use crate::plan::prepared::BindContext;
 use crate::plan::project::COLUMNS_MAX;
 use crate::plan::seal::SealError;
-use crate::plan::select::{bind_limit, limit, refuse_clauses};
+use crate::plan::select::{bind_limit, limit};
 use crate::plan::{LocalRows, Plan, PlanError};
 
 /// A SELECT from a system table.
@@ -93,7 +93,7 @@ impl SystemSelect {
         if request.paging_state.is_some() {
             return Err(PlanError::BadPagingState { source: SealError::Forged });
         }
-        let limit = bind_limit(self.limit.as_ref(), values)?.unwrap_or(usize::MAX);
+        let limit = bind_limit(self.limit.as_ref(), "LIMIT", values)?.unwrap_or(usize::MAX);
         let bind = |filter: &Filter| Ok((filter.column, filter.allowed.bind(values)?));
         let filters = self.filters.iter().map(bind).collect::<Result<Vec<_>, PlanError>>()?;
         let passes = |cells: &Cells| {
@@ -112,6 +112,19 @@ impl SystemSelect {
             vec![vec![Some(Bytes::copy_from_slice(&count.to_be_bytes()))]]
         };
         Ok(Plan::Rows(LocalRows { columns: self.columns.clone(), rows }))
+    }
+}
+
+/// Refuses the clauses of SELECT that only stored tables have.
+fn refuse_clauses(select: &Select) -> Result<(), PlanError> {
+    let clauses = [
+        (select.is_distinct, "SELECT DISTINCT"),
+        (!select.group_by.is_empty(), "GROUP BY"),
+        (select.per_partition_limit.is_some(), "PER PARTITION LIMIT"),
+    ];
+    match clauses.iter().find(|(is_there, _)| *is_there) {
+        Some((_, clause)) => Err(PlanError::unsupported(format!("{clause} on a system table"))),
+        None => Ok(()),
     }
 }
 

@@ -5,7 +5,8 @@ use repair::version::{Expiry, Siblings, Version, VersionVector};
 use types::{Consistency, CqlType};
 
 use crate::plan::fixture::{Fixture, NOW_US, Sent, Shown, dot, row, shown, specs, version};
-use crate::plan::{DamagedKey, Plan, ReadRowPlan};
+use crate::plan::{DamagedKey, Plan, PlanError, ReadRowPlan};
+use crate::replica::RowCopy;
 use crate::store::keys::RowKey;
 
 fn read(fixture: &Fixture, text: &str) -> ReadRowPlan {
@@ -18,7 +19,8 @@ fn read(fixture: &Fixture, text: &str) -> ReadRowPlan {
 /// What a client sees of a stored row.
 fn show(fixture: &Fixture, text: &str, stored: &Siblings) -> Shown {
     let plan = read(fixture, text);
-    shown(plan.answer.columns(), |out| plan.answer.write(out, &plan.key, stored).unwrap())
+    let stored = RowCopy::Siblings(stored.clone());
+    shown(plan.answer.columns(), |out| plan.answer.write(out, &plan.key, &stored).unwrap())
 }
 
 /// The id of a column of `app.t`.
@@ -105,7 +107,8 @@ fn a_write_shows_its_row_whatever_is_left_of_it() {
     };
     let answer = plan.returning.unwrap();
     let write = |stored: &Siblings| {
-        shown(answer.columns(), |out| answer.write(out, &plan.key, stored).unwrap())
+        let stored = RowCopy::Siblings(stored.clone());
+        shown(answer.columns(), |out| answer.write(out, &plan.key, &stored).unwrap())
     };
     assert_eq!(write(&two_versions(&fixture)).rows.len(), 2);
     let left = write(&row(3, vec![]));
@@ -119,6 +122,7 @@ fn a_limit_cuts_within_a_row_and_counts_do_not_change() {
     let stored = two_versions(&fixture);
     let text = "SELECT v, sibling_count() FROM t WHERE k = 1 LIMIT 1";
     assert_eq!(show(&fixture, text, &stored).texts(), ["new | 2"]);
+    let stored = RowCopy::Siblings(stored);
     let bound = "SELECT v FROM t WHERE k = 1 LIMIT ?";
     let prepared = fixture.prepare(bound).unwrap();
     assert_eq!(specs(prepared.markers()), [("[limit]".to_owned(), CqlType::Int)]);
@@ -168,14 +172,15 @@ fn a_paging_state_for_one_row_is_refused() {
 fn a_key_of_another_form_is_an_error_and_not_a_panic() {
     let fixture = Fixture::new();
     let plan = read(&fixture, "SELECT * FROM lines WHERE p = 1 AND c = 2 AND d = 'x'");
-    let stored = row(1, vec![version(1, &[])]);
+    let stored = RowCopy::Siblings(row(1, vec![version(1, &[])]));
     let good = plan.key.as_bytes();
     let bad = [good.slice(..good.len() - 1), [good.as_ref(), &[0]].concat().into()];
     for bytes in bad {
         let key = RowKey::read(bytes.clone()).unwrap();
         let result = std::cell::Cell::new(Ok(()));
         shown(plan.answer.columns(), |out| result.set(plan.answer.write(out, &key, &stored)));
-        assert_eq!(result.into_inner(), Err(DamagedKey { len: bytes.len() }));
+        let damaged = PlanError::Damaged(DamagedKey { len: bytes.len() });
+        assert_eq!(result.into_inner(), Err(damaged));
     }
 }
 
@@ -262,7 +267,7 @@ proptest! {
         let cells = |text: &str, sent: &[&[u8]]| {
             let sent: Vec<_> = sent.iter().map(|bytes| Sent::Bytes(bytes)).collect();
             let Ok(Plan::ReadRow(plan)) = fixture.plan_with(text, &sent) else { panic!("{text}") };
-            let stored = row(1, vec![version(1, &[])]);
+            let stored = RowCopy::Siblings(row(1, vec![version(1, &[])]));
             let key = RowKey::read(plan.key.as_bytes().clone()).unwrap();
             let result =
                 shown(plan.answer.columns(), |out| plan.answer.write(out, &key, &stored).unwrap());

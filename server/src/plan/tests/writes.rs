@@ -297,7 +297,7 @@ fn a_context_is_good_for_its_row_its_time_and_its_cluster() {
 /// The context that a SELECT shows for a row with this many writes in its history.
 fn sealed_context(fixture: &Fixture, select: &str, counter: u64) -> Vec<u8> {
     let Ok(Plan::ReadRow(plan)) = fixture.plan(select) else { panic!("{select}") };
-    let stored = row(counter, vec![]);
+    let stored = crate::replica::RowCopy::Siblings(row(counter, vec![]));
     let result =
         shown(plan.answer.columns(), |out| plan.answer.write(out, &plan.key, &stored).unwrap());
     result.rows[0][0].clone().unwrap()
