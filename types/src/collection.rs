@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::key::{self, Order};
+use crate::tuple::{fields, put_null};
 use crate::value::validate;
 use crate::{CqlType, ValueError};
 
@@ -316,6 +317,7 @@ fn has_order(kind: &CqlType) -> bool {
     match kind.thawed() {
         CqlType::Set(_) | CqlType::Map(..) => true,
         CqlType::List(of) => has_order(of),
+        CqlType::Tuple(of) => of.iter().any(has_order),
         _ => false,
     }
 }
@@ -339,6 +341,13 @@ fn put_normal(kind: &CqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Val
             }
             Ok(())
         }
+        CqlType::Tuple(_) => fields(kind, bytes).try_for_each(|field| match field? {
+            (of, Some(field)) => put_element(kind, out, |out| put_normal(of, field, out)),
+            (_, None) => {
+                put_null(out);
+                Ok(())
+            }
+        }),
         _ => {
             out.extend_from_slice(bytes);
             Ok(())

@@ -38,13 +38,32 @@ pub enum CqlType {
     Set(Box<CqlType>),
     /// Values under different keys, in the order of the keys' type.
     Map(Box<CqlType>, Box<CqlType>),
-    /// A collection that is written and read as one value.
+    /// A collection or tuple that is written and read as one value.
     Frozen(Box<CqlType>),
+    // Types are stored by their place in this list: new ones go to its end.
+    /// A signed 8-bit integer.
+    Tinyint,
+    /// A signed 16-bit integer.
+    Smallint,
+    /// A signed integer of any size.
+    Varint,
+    /// A number with a point, of any size.
+    Decimal,
+    /// A day without time or zone.
+    Date,
+    /// A time of day without date or zone, in nanoseconds.
+    Time,
+    /// Months, days and nanoseconds.
+    Duration,
+    /// One value for each of some types, or null; always written and read as one value.
+    Tuple(Vec<CqlType>),
 }
 
 impl CqlType {
     /// How deep types may be nested: `list<frozen<set<int>>>` is three levels above `int`.
     pub const DEPTH_MAX: usize = 32;
+    /// How many fields a tuple may have.
+    pub const FIELDS_MAX: usize = 1_024;
 
     /// The type itself, without an outer `frozen<…>`.
     pub fn thawed(&self) -> &Self {
@@ -52,6 +71,23 @@ impl CqlType {
             Self::Frozen(inner) => inner.thawed(),
             other => other,
         }
+    }
+
+    /// Whether values of the type can be compared, so that they may be keys, elements of sets and
+    /// keys of maps. A `duration` cannot, nor can what holds one.
+    pub fn is_ordered(&self) -> bool {
+        match self {
+            Self::Duration => false,
+            Self::List(of) | Self::Set(of) | Self::Frozen(of) => of.is_ordered(),
+            Self::Map(key, value) => key.is_ordered() && value.is_ordered(),
+            Self::Tuple(of) => of.iter().all(Self::is_ordered),
+            _ => true,
+        }
+    }
+
+    /// Whether the type is a list, set or map that is written element by element.
+    pub fn is_unfrozen_collection(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Set(_) | Self::Map(..))
     }
 }
 
@@ -74,6 +110,19 @@ impl fmt::Display for CqlType {
             Self::Set(of) => write!(f, "set<{of}>"),
             Self::Map(key, value) => write!(f, "map<{key}, {value}>"),
             Self::Frozen(inner) => write!(f, "frozen<{inner}>"),
+            Self::Tinyint => f.write_str("tinyint"),
+            Self::Smallint => f.write_str("smallint"),
+            Self::Varint => f.write_str("varint"),
+            Self::Decimal => f.write_str("decimal"),
+            Self::Date => f.write_str("date"),
+            Self::Time => f.write_str("time"),
+            Self::Duration => f.write_str("duration"),
+            Self::Tuple(of) => {
+                for (place, of) in of.iter().enumerate() {
+                    write!(f, "{}{of}", if place == 0 { "tuple<" } else { ", " })?;
+                }
+                f.write_str(">")
+            }
         }
     }
 }
@@ -98,6 +147,9 @@ pub enum TypeError {
     /// More levels than [`CqlType::DEPTH_MAX`].
     #[error("type nested deeper than {} levels", CqlType::DEPTH_MAX)]
     TooDeep,
+    /// A tuple of more fields than [`CqlType::FIELDS_MAX`].
+    #[error("tuple with more than {} fields", CqlType::FIELDS_MAX)]
+    TooManyFields,
 }
 
 impl FromStr for CqlType {
@@ -127,12 +179,13 @@ impl Reader<'_> {
         if let Some(simple) = simple(&name) {
             return Ok(simple);
         }
-        if !matches!(name.as_str(), "list" | "set" | "map" | "frozen") {
+        if !matches!(name.as_str(), "list" | "set" | "map" | "frozen" | "tuple") {
             return Err(TypeError::Unknown { name });
         }
         self.sign(b'<', "<")?;
         let first = Box::new(self.kind(depth + 1)?);
         let kind = match name.as_str() {
+            "tuple" => CqlType::Tuple(self.fields(*first, depth)?),
             "list" => CqlType::List(first),
             "set" => CqlType::Set(first),
             "frozen" => CqlType::Frozen(first),
@@ -143,6 +196,18 @@ impl Reader<'_> {
         };
         self.sign(b'>', ">")?;
         Ok(kind)
+    }
+
+    /// The types of a tuple's fields, whose first one is read.
+    fn fields(&mut self, first: CqlType, depth: usize) -> Result<Vec<CqlType>, TypeError> {
+        let mut fields = vec![first];
+        while self.sign(b',', ",").is_ok() {
+            if fields.len() == CqlType::FIELDS_MAX {
+                return Err(TypeError::TooManyFields);
+            }
+            fields.push(self.kind(depth + 1)?);
+        }
+        Ok(fields)
     }
 
     fn word(&mut self) -> Result<&str, TypeError> {
@@ -190,6 +255,13 @@ fn simple(name: &str) -> Option<CqlType> {
         "timeuuid" => CqlType::Timeuuid,
         "text" | "varchar" => CqlType::Text,
         "uuid" => CqlType::Uuid,
+        "tinyint" => CqlType::Tinyint,
+        "smallint" => CqlType::Smallint,
+        "varint" => CqlType::Varint,
+        "decimal" => CqlType::Decimal,
+        "date" => CqlType::Date,
+        "time" => CqlType::Time,
+        "duration" => CqlType::Duration,
         _ => return None,
     })
 }
@@ -207,6 +279,7 @@ mod tests {
             ("int", CqlType::Int),
             ("VarChar", CqlType::Text),
             ("set<text>", CqlType::Set(text())),
+            ("tuple<int,text >", CqlType::Tuple(vec![CqlType::Int, CqlType::Text])),
             ("frozen<map<text, text>>", CqlType::Frozen(Box::new(CqlType::Map(text(), text())))),
             (
                 " list < frozen<list<int>> > ",
@@ -223,10 +296,11 @@ mod tests {
     fn refusals_say_what_and_where() {
         let malformed = |expected, at| Err(TypeError::Malformed { expected, at });
         let unknown = |name: &str| Err(TypeError::Unknown { name: name.to_owned() });
-        let cases: [(&str, Result<CqlType, TypeError>); 9] = [
+        let cases: [(&str, Result<CqlType, TypeError>); 10] = [
             ("", malformed("the name of a type", 0)),
-            ("Decimal", unknown("decimal")),
-            ("tuple<int, text>", unknown("tuple")),
+            ("Counter", unknown("counter")),
+            ("vector<float, 3>", unknown("vector")),
+            ("tuple<>", malformed("the name of a type", 6)),
             ("list", malformed("<", 4)),
             ("list<int", malformed(">", 8)),
             ("map<int>", malformed(",", 7)),
@@ -247,6 +321,28 @@ mod tests {
         assert!(nested(CqlType::DEPTH_MAX).is_ok());
         assert_eq!(nested(CqlType::DEPTH_MAX + 1), Err(TypeError::TooDeep));
         assert_eq!("list<".repeat(1_000_000).parse::<CqlType>(), Err(TypeError::TooDeep));
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let tuple =
+            |fields: usize| format!("tuple<{}>", vec!["int"; fields].join(", ")).parse::<CqlType>();
+        assert!(tuple(CqlType::FIELDS_MAX).is_ok());
+        assert_eq!(tuple(CqlType::FIELDS_MAX + 1), Err(TypeError::TooManyFields));
+    }
+
+    #[test]
+    fn what_holds_a_duration_has_no_order() {
+        for (kind, is_ordered) in [
+            ("int", true),
+            ("duration", false),
+            ("frozen<list<duration>>", false),
+            ("map<int, duration>", false),
+            ("tuple<int, frozen<set<text>>>", true),
+            ("tuple<int, duration>", false),
+        ] {
+            assert_eq!(kind.parse::<CqlType>().unwrap().is_ordered(), is_ordered, "{kind}");
+        }
     }
 
     proptest! {

@@ -8,18 +8,28 @@
 //! int, bigint, timestamp   big endian, sign flipped
 //! text, ascii, blob, inet  each 00 becomes 00 FF; then 00 01
 //! boolean                  00 or 01
+//! tinyint, smallint        as int; date and time as they are
+//! varint                   length and sign, then the fewest bytes
+//! decimal                  sign, power of ten, then two digits a byte
 //! float, double            IEEE bits in numeric order; every NaN after infinity
 //! uuid                     version, then (version 1) time or (others) the bits in order, then node
 //! timeuuid                 time, then the last 8 bytes, each as a signed number
 //! frozen collections       01 before each element, 00 at the end
+//! tuples                   01 before each field, 00 for null
 //! ```
+//!
+//! Values that compare as equal have one key, and what is read back is one form of them: of numbers
+//! the shortest (1.50 comes back as 1.5), of tuples the one with all fields.
 //!
 //! Source: the comparators of Cassandra's `db.marshal` types. Callers: `store::keys`, the order of
 //! sets and maps in [`collection`](crate::collection).
 
+mod number;
+
 use uuid::Uuid;
 
 use crate::collection::elements;
+use crate::tuple::{fields, put_null};
 use crate::value::fixed;
 use crate::{CqlType, ValueError};
 
@@ -55,6 +65,18 @@ pub enum KeyError {
         /// The byte found.
         byte: u8,
     },
+    /// A value that is written as this module does not write it.
+    #[error("a {kind} in a key is not in its only form")]
+    Form {
+        /// The type read.
+        kind: CqlType,
+    },
+    /// A type whose values are no keys.
+    #[error("{kind} has no order")]
+    NoOrder {
+        /// The type.
+        kind: CqlType,
+    },
     /// More levels than [`CqlType::DEPTH_MAX`].
     #[error("type nested deeper than {} levels", CqlType::DEPTH_MAX)]
     TooDeep,
@@ -64,7 +86,8 @@ pub enum KeyError {
 const ZERO: u8 = 0xFF;
 /// The byte that ends a string of bytes after a zero byte.
 const END: u8 = 0x01;
-/// The byte before an element of a collection; a zero byte ends the collection.
+/// The byte before an element of a collection or a field; a zero byte ends the collection, and
+/// stands for a field that is null.
 const ELEMENT: u8 = 0x01;
 
 /// Appends the key bytes of `value`, a value of `kind`, to `out`.
@@ -157,7 +180,41 @@ fn put(kind: &CqlType, value: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<
         CqlType::Frozen(inner) => put(inner, value, depth + 1, out)?,
         CqlType::List(of) | CqlType::Set(of) => put_elements(kind, (of, of), value, depth, out)?,
         CqlType::Map(key, of) => put_elements(kind, (key, of), value, depth, out)?,
+        CqlType::Tinyint => out.push(fixed::<1>(kind, value)?[0] ^ SIGN_8),
+        CqlType::Smallint => {
+            let number = u16::from_be_bytes(fixed(kind, value)?);
+            out.extend_from_slice(&(number ^ SIGN_16).to_be_bytes());
+        }
+        CqlType::Date => out.extend_from_slice(&fixed::<4>(kind, value)?),
+        CqlType::Time => out.extend_from_slice(&fixed::<8>(kind, value)?),
+        CqlType::Varint => number::put_varint(value, out)?,
+        CqlType::Decimal => number::put_decimal(value, out)?,
+        CqlType::Duration => return Err(ValueError::NoOrder { kind: kind.clone() }),
+        CqlType::Tuple(of) => put_fields(kind, of.len(), value, depth, out)?,
     }
+    Ok(())
+}
+
+/// Writes all fields of a tuple, be they missing in its bytes.
+fn put_fields(
+    kind: &CqlType,
+    len: usize,
+    value: &[u8],
+    depth: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    let mut missing = len;
+    for field in fields(kind, value) {
+        missing -= 1;
+        match field? {
+            (of, Some(field)) => {
+                out.push(ELEMENT);
+                put(of, field, depth + 1, out)?;
+            }
+            (_, None) => out.push(0),
+        }
+    }
+    out.resize(out.len() + missing, 0);
     Ok(())
 }
 
@@ -219,6 +276,24 @@ fn take(
         CqlType::Frozen(inner) => take(inner, depth + 1, reader, out)?,
         CqlType::List(of) | CqlType::Set(of) => take_elements(kind, &[of], depth, reader, out)?,
         CqlType::Map(key, of) => take_elements(kind, &[key, of], depth, reader, out)?,
+        CqlType::Tinyint => out.push(reader.take::<1>()?[0] ^ SIGN_8),
+        CqlType::Smallint => {
+            out.extend_from_slice(&(u16::from_be_bytes(reader.take()?) ^ SIGN_16).to_be_bytes());
+        }
+        CqlType::Date => out.extend_from_slice(&reader.take::<4>()?),
+        CqlType::Time => out.extend_from_slice(&reader.take::<8>()?),
+        CqlType::Varint => number::take_varint(reader, out)?,
+        CqlType::Decimal => number::take_decimal(reader, out)?,
+        CqlType::Duration => return Err(KeyError::NoOrder { kind: kind.clone() }),
+        CqlType::Tuple(of) => {
+            for of in of {
+                if reader.has_element(kind)? {
+                    take_element(of, depth, reader, out)?;
+                } else {
+                    put_null(out);
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -275,6 +350,14 @@ impl Reader<'_, '_> {
         Ok(front.map(|byte| byte ^ self.inverted))
     }
 
+    /// Reads so many bytes as they stand, if they are there.
+    fn take_len(&mut self, len: usize, out: &mut Vec<u8>) -> Result<(), KeyError> {
+        let (front, rest) = self.input.split_at_checked(len).ok_or(KeyError::Truncated)?;
+        *self.input = rest;
+        out.extend(front.iter().map(|byte| byte ^ self.inverted));
+        Ok(())
+    }
+
     /// Reads escaped bytes up to and with their end.
     fn take_bytes(&mut self, out: &mut Vec<u8>) -> Result<(), KeyError> {
         loop {
@@ -298,6 +381,8 @@ impl Reader<'_, '_> {
     }
 }
 
+const SIGN_8: u8 = 1 << 7;
+const SIGN_16: u16 = 1 << 15;
 const SIGN_32: u32 = 1 << 31;
 const SIGN_64: u64 = 1 << 63;
 /// The sign of each of eight bytes.

@@ -9,8 +9,10 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::date::{ShownDate, ShownTime};
+use crate::decimal::{NumberError, parse_decimal, parse_varint};
 use crate::timestamp::{self, Shown};
-use crate::{CqlType, Value};
+use crate::{CqlType, Duration, Value, date};
 
 /// Why a text is no literal of a type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +33,7 @@ pub enum LiteralError {
         /// The number, or its beginning.
         text: String,
     },
-    /// Collections are made of literals, not one themselves.
+    /// Collections and tuples are made of literals, not one themselves.
     #[error("{kind} is written with its elements")]
     Collection {
         /// The type wanted.
@@ -46,7 +48,8 @@ impl Value {
     /// Reads the text of a constant of `kind`, without the quotes that some types wear in CQL.
     ///
     /// A timestamp may be a number of milliseconds or a date with time and zone; without a zone it is
-    /// in UTC. Floats know `NaN`, `Infinity` and `-Infinity`.
+    /// in UTC. A date may be the number of days since 2³¹ days before 1970, a time the nanoseconds
+    /// since midnight. Floats know `NaN`, `Infinity` and `-Infinity`.
     pub fn parse(kind: &CqlType, text: &str) -> Result<Self, LiteralError> {
         let malformed = || LiteralError::Malformed { kind: kind.clone(), text: shortened(text) };
         let value = match kind {
@@ -69,7 +72,26 @@ impl Value {
                 parse_uuid(text).filter(|id| id.as_bytes()[6] >> 4 == 1).map(Self::Uuid)
             }
             CqlType::Frozen(inner) => return Self::parse(inner, text),
-            CqlType::List(_) | CqlType::Set(_) | CqlType::Map(..) => {
+            CqlType::Tinyint => parse_number(kind, text)?.map(Self::Tinyint),
+            CqlType::Smallint => parse_number(kind, text)?.map(Self::Smallint),
+            CqlType::Varint => large(kind, text, parse_varint(text))?.map(Self::Varint),
+            CqlType::Decimal => large(kind, text, parse_decimal(text))?.map(Self::Decimal),
+            CqlType::Date => match date::parse(text) {
+                None => parse_number::<u32>(kind, text)?
+                    .map(|days| Self::Date((days ^ 1 << 31).cast_signed())),
+                days => days.map(Self::Date),
+            },
+            CqlType::Time => match date::parse_time(text) {
+                None => match parse_number(kind, text)? {
+                    Some(nanos) if !(0..date::NANOS_PER_DAY).contains(&nanos) => {
+                        return Err(out_of_range(kind, text));
+                    }
+                    nanos => nanos.map(Self::Time),
+                },
+                nanos => nanos.map(Self::Time),
+            },
+            CqlType::Duration => Duration::parse(text).map(Self::Duration),
+            CqlType::List(_) | CqlType::Set(_) | CqlType::Map(..) | CqlType::Tuple(_) => {
                 return Err(LiteralError::Collection { kind: kind.clone() });
             }
         };
@@ -95,6 +117,8 @@ impl fmt::Display for Plain<'_> {
                 Some(shown) => write!(f, "{shown}"),
                 None => write!(f, "{ms}"),
             },
+            Value::Date(days) => write!(f, "{}", ShownDate(*days)),
+            Value::Time(nanos) => write!(f, "{}", ShownTime(*nanos)),
             other => write!(f, "{other}"),
         }
     }
@@ -129,6 +153,17 @@ impl fmt::Display for Value {
             Self::Map(pairs) => {
                 write_listed(f, ('{', '}'), pairs, |f, (key, value)| write!(f, "{key}: {value}"))
             }
+            Self::Tinyint(number) => write!(f, "{number}"),
+            Self::Smallint(number) => write!(f, "{number}"),
+            Self::Varint(number) => write!(f, "{number}"),
+            Self::Decimal(number) => write!(f, "{number}"),
+            Self::Date(days) => write!(f, "'{}'", ShownDate(*days)),
+            Self::Time(nanos) => write!(f, "'{}'", ShownTime(*nanos)),
+            Self::Duration(duration) => write!(f, "{duration}"),
+            Self::Tuple(fields) => write_listed(f, ('(', ')'), fields, |f, field| match field {
+                Some(field) => write!(f, "{field}"),
+                None => f.write_str("null"),
+            }),
         }
     }
 }
@@ -187,8 +222,24 @@ fn parse_number<N: std::str::FromStr>(
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
     }
-    let out_of_range = |_| LiteralError::OutOfRange { kind: kind.clone(), text: shortened(text) };
-    text.parse().map(Some).map_err(out_of_range)
+    text.parse().map(Some).map_err(|_| out_of_range(kind, text))
+}
+
+/// A number of any size: as [`parse_number`] has it.
+fn large<N>(
+    kind: &CqlType,
+    text: &str,
+    number: Result<N, NumberError>,
+) -> Result<Option<N>, LiteralError> {
+    match number {
+        Ok(number) => Ok(Some(number)),
+        Err(NumberError::Malformed) => Ok(None),
+        Err(NumberError::OutOfRange) => Err(out_of_range(kind, text)),
+    }
+}
+
+fn out_of_range(kind: &CqlType, text: &str) -> LiteralError {
+    LiteralError::OutOfRange { kind: kind.clone(), text: shortened(text) }
 }
 
 fn parse_double(text: &str) -> Option<f64> {
@@ -223,6 +274,7 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::value::strategy;
+    use crate::{BigInt, Decimal};
     use proptest::prelude::*;
 
     #[test]
@@ -242,6 +294,24 @@ mod tests {
             (CqlType::Timestamp, "1296705900000", Value::Timestamp(1_296_705_900_000)),
             (CqlType::Timestamp, "2011-02-03 04:05+0000", Value::Timestamp(1_296_705_900_000)),
             (CqlType::Uuid, id, Value::Uuid(id.parse().unwrap())),
+            (CqlType::Tinyint, "-128", Value::Tinyint(-128)),
+            (CqlType::Smallint, "32767", Value::Smallint(i16::MAX)),
+            (
+                CqlType::Varint,
+                "-18446744073709551616",
+                Value::Varint(BigInt::from(-(1_i128 << 64))),
+            ),
+            (CqlType::Decimal, "1.50", Value::Decimal(Decimal { unscaled: 150.into(), scale: 2 })),
+            (CqlType::Date, "2024-02-29", Value::Date(19_782)),
+            (CqlType::Date, "2147483648", Value::Date(0)),
+            (CqlType::Date, "0", Value::Date(i32::MIN)),
+            (CqlType::Time, "08:12:54.1", Value::Time(29_574_100_000_000)),
+            (CqlType::Time, "86399999999999", Value::Time(86_399_999_999_999)),
+            (
+                CqlType::Duration,
+                "-2h",
+                Value::Duration(Duration::new(0, 0, -7_200_000_000_000).unwrap()),
+            ),
             (CqlType::Text, "it's", Value::Text("it's".to_owned())),
             (CqlType::Frozen(Box::new(CqlType::Int)), "1", Value::Int(1)),
         ] {
@@ -255,6 +325,18 @@ mod tests {
         for (kind, text, refusal) in [
             (CqlType::Int, "2147483648", "2147483648 is out of the range of int"),
             (CqlType::Int, "+1", "'+1' is no int"),
+            (CqlType::Tinyint, "128", "128 is out of the range of tinyint"),
+            (CqlType::Smallint, "-32769", "-32769 is out of the range of smallint"),
+            (CqlType::Varint, "1.0", "'1.0' is no varint"),
+            (CqlType::Decimal, "NaN", "'NaN' is no decimal"),
+            (CqlType::Decimal, "1e9999999999", "1e9999999999 is out of the range of decimal"),
+            (CqlType::Date, "4294967296", "4294967296 is out of the range of date"),
+            (CqlType::Date, "2023-02-29", "'2023-02-29' is no date"),
+            (CqlType::Time, "86400000000000", "86400000000000 is out of the range of time"),
+            (CqlType::Time, "-1", "-1 is out of the range of time"),
+            (CqlType::Time, "24:00:00", "'24:00:00' is no time"),
+            (CqlType::Duration, "1d1y", "'1d1y' is no duration"),
+            (CqlType::Tuple(vec![CqlType::Int]), "(1)", "tuple<int> is written with its elements"),
             (CqlType::Int, "1.0", "'1.0' is no int"),
             (CqlType::Double, "inf", "'inf' is no double"),
             (CqlType::Double, "--1", "'--1' is no double"),
@@ -294,6 +376,9 @@ mod tests {
             (Value::Set(vec![text("a"), text("b")]), "{'a', 'b'}", "{'a', 'b'}"),
             (Value::List(vec![]), "[]", "[]"),
             (Value::Map(vec![(text("k"), Value::Int(1))]), "{'k': 1}", "{'k': 1}"),
+            (Value::Tuple(vec![Some(text("a")), None]), "('a', null)", "('a', null)"),
+            (Value::Date(0), "'1970-01-01'", "1970-01-01"),
+            (Value::Time(1), "'00:00:00.000000001'", "00:00:00.000000001"),
         ] {
             assert_eq!(value.to_string(), literal);
             assert_eq!(value.plain().to_string(), plain);

@@ -8,6 +8,7 @@
 //! ```text
 //! int 7              00 00 00 07
 //! set<text> {a, bc}  00 00 00 02 | 00 00 00 01 61 | 00 00 00 02 62 63
+//! date 1970-01-01    80 00 00 00
 //! ```
 //!
 //! Source: native protocol v4, §6. Callers: the binder, the shell, the tests.
@@ -17,8 +18,12 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::CqlType;
+use num_bigint::BigInt;
+
 use crate::collection::{self, elements};
+use crate::date::NANOS_PER_DAY;
+use crate::tuple::{fields, put_null};
+use crate::{CqlType, Decimal, Duration, decimal};
 
 /// A value of some type. `text` and `ascii` share a form, and so do `uuid` and `timeuuid`.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +54,22 @@ pub enum Value {
     Set(Vec<Value>),
     /// A `map`: in the order of the key type and without doubles when it was read from a table.
     Map(Vec<(Value, Value)>),
+    /// A `tinyint`.
+    Tinyint(i8),
+    /// A `smallint`.
+    Smallint(i16),
+    /// A `varint`.
+    Varint(BigInt),
+    /// A `decimal`.
+    Decimal(Decimal),
+    /// A `date`: days since 1970-01-01.
+    Date(i32),
+    /// A `time`: nanoseconds since midnight, less than a day's.
+    Time(i64),
+    /// A `duration`.
+    Duration(Duration),
+    /// A `tuple`: one for each field, `None` for null.
+    Tuple(Vec<Option<Value>>),
 }
 
 /// Why bytes are no value of a type, or a value is not of a type.
@@ -88,13 +109,36 @@ pub enum ValueError {
         /// The version given.
         version: u8,
     },
-    /// A collection that ends before all its elements were there.
+    /// A time that lies on no day.
+    #[error("time is 0 to {} nanoseconds, not {nanos}", NANOS_PER_DAY - 1)]
+    NotTimeOfDay {
+        /// The time given.
+        nanos: i64,
+    },
+    /// Bytes that are no duration: three numbers of one sign.
+    #[error("duration takes months, days and nanoseconds of one sign")]
+    Duration,
+    /// A number that is too long to be written in decimal.
+    #[error("{kind} of more than {max} bytes")]
+    TooManyDigits {
+        /// The type.
+        kind: CqlType,
+        /// The most there may be.
+        max: usize,
+    },
+    /// Values that have no order where they need one.
+    #[error("{kind} has no order")]
+    NoOrder {
+        /// The type.
+        kind: CqlType,
+    },
+    /// A collection or tuple that ends before all its elements were there.
     #[error("{kind} ends inside an element")]
     Truncated {
         /// The type of the collection.
         kind: CqlType,
     },
-    /// A collection with bytes after its last element.
+    /// A collection or tuple with bytes after its last element.
     #[error("{kind} has {len} bytes after its last element")]
     Trailing {
         /// The type of the collection.
@@ -156,6 +200,10 @@ fn validate_at(kind: &CqlType, bytes: &[u8], depth: usize) -> Result<(), ValueEr
                 validate_at(side, element?, depth + 1)
             })
         }
+        CqlType::Tuple(_) => fields(kind, bytes).try_for_each(|field| {
+            let (of, field) = field?;
+            field.map_or(Ok(()), |field| validate_at(of, field, depth + 1))
+        }),
         scalar => validate_scalar(scalar, bytes),
     }
 }
@@ -169,6 +217,13 @@ fn validate_scalar(kind: &CqlType, bytes: &[u8]) -> Result<(), ValueError> {
         CqlType::Bigint | CqlType::Timestamp | CqlType::Double => fixed::<8>(kind, bytes).map(drop),
         CqlType::Uuid | CqlType::Timeuuid => uuid(kind, bytes).map(drop),
         CqlType::Inet => inet(bytes).map(drop),
+        CqlType::Tinyint => fixed::<1>(kind, bytes).map(drop),
+        CqlType::Smallint => fixed::<2>(kind, bytes).map(drop),
+        CqlType::Date => fixed::<4>(kind, bytes).map(drop),
+        CqlType::Time => time(bytes).map(drop),
+        CqlType::Varint => decimal::varint(bytes).map(drop),
+        CqlType::Decimal => decimal::parts(bytes).map(drop),
+        CqlType::Duration => Duration::decode(bytes).map(drop),
         _ => Ok(()), // A blob may be anything; collections do not come here.
     }
 }
@@ -201,7 +256,33 @@ impl Value {
                 Self::Map(Self::decode_pairs(kind, (key, value), bytes, depth)?)
             }
             CqlType::Frozen(inner) => Self::decode_at(inner, bytes, depth + 1)?,
+            CqlType::Tinyint => Self::Tinyint(i8::from_be_bytes(fixed(kind, bytes)?)),
+            CqlType::Smallint => Self::Smallint(i16::from_be_bytes(fixed(kind, bytes)?)),
+            CqlType::Varint => Self::Varint(BigInt::from_signed_bytes_be(decimal::varint(bytes)?)),
+            CqlType::Decimal => Self::Decimal(Decimal::decode(bytes)?),
+            CqlType::Date => {
+                Self::Date((u32::from_be_bytes(fixed(kind, bytes)?) ^ EPOCH_DAY).cast_signed())
+            }
+            CqlType::Time => Self::Time(time(bytes)?),
+            CqlType::Duration => Self::Duration(Duration::decode(bytes)?),
+            CqlType::Tuple(of) => Self::Tuple(Self::decode_fields(kind, of.len(), bytes, depth)?),
         })
+    }
+
+    /// The fields of a tuple; those that are missing at its end are null.
+    fn decode_fields(
+        kind: &CqlType,
+        len: usize,
+        bytes: &[u8],
+        depth: usize,
+    ) -> Result<Vec<Option<Self>>, ValueError> {
+        let values = fields(kind, bytes).map(|field| {
+            let (of, field) = field?;
+            field.map(|field| Self::decode_at(of, field, depth + 1)).transpose()
+        });
+        let mut values = values.collect::<Result<Vec<_>, _>>()?;
+        values.resize(len, None);
+        Ok(values)
     }
 
     fn decode_each(
@@ -236,7 +317,7 @@ impl Value {
         let mut out = Vec::new();
         self.encode_at(kind, 0, &mut out)?;
         Ok(match kind.thawed() {
-            CqlType::List(_) | CqlType::Set(_) | CqlType::Map(..) => {
+            CqlType::List(_) | CqlType::Set(_) | CqlType::Map(..) | CqlType::Tuple(_) => {
                 collection::normalise(kind, &out)?.into_owned()
             }
             _ => out,
@@ -285,6 +366,27 @@ impl Value {
                     pair.1.encode_element(kind, value, depth, out)?;
                 }
             }
+            (CqlType::Tinyint, Self::Tinyint(number)) => out.extend(number.to_be_bytes()),
+            (CqlType::Smallint, Self::Smallint(number)) => out.extend(number.to_be_bytes()),
+            (CqlType::Varint, Self::Varint(number)) => {
+                out.extend_from_slice(decimal::varint(&number.to_signed_bytes_be())?);
+            }
+            (CqlType::Decimal, Self::Decimal(number)) => number.encode(out)?,
+            (CqlType::Date, Self::Date(days)) => {
+                out.extend((days.cast_unsigned() ^ EPOCH_DAY).to_be_bytes());
+            }
+            (CqlType::Time, Self::Time(nanos)) => {
+                out.extend(time(&nanos.to_be_bytes())?.to_be_bytes());
+            }
+            (CqlType::Duration, Self::Duration(duration)) => duration.encode(out),
+            (CqlType::Tuple(of), Self::Tuple(values)) if values.len() <= of.len() => {
+                for (value, of) in values.iter().zip(of) {
+                    match value {
+                        Some(value) => value.encode_element(kind, of, depth, out)?,
+                        None => put_null(out),
+                    }
+                }
+            }
             _ => return Err(ValueError::Mismatch { kind: kind.clone(), value: self.form() }),
         }
         Ok(())
@@ -317,9 +419,20 @@ impl Value {
             Self::List(_) => "a list",
             Self::Set(_) => "a set",
             Self::Map(_) => "a map",
+            Self::Tinyint(_) => "a tinyint",
+            Self::Smallint(_) => "a smallint",
+            Self::Varint(_) => "a varint",
+            Self::Decimal(_) => "a decimal",
+            Self::Date(_) => "a date",
+            Self::Time(_) => "a time",
+            Self::Duration(_) => "a duration",
+            Self::Tuple(_) => "a tuple",
         }
     }
 }
+
+/// The bytes of the day 1970-01-01: days are counted from the first that can be written.
+const EPOCH_DAY: u32 = 1 << 31;
 
 fn text(bytes: &[u8]) -> Result<&str, ValueError> {
     std::str::from_utf8(bytes).map_err(|error| ValueError::NotUtf8 { at: error.valid_up_to() })
@@ -337,6 +450,15 @@ fn boolean(bytes: &[u8]) -> Result<bool, ValueError> {
         [0] => Ok(false),
         [1] => Ok(true),
         [byte] => Err(ValueError::NotBoolean { byte }),
+    }
+}
+
+fn time(bytes: &[u8]) -> Result<i64, ValueError> {
+    let nanos = i64::from_be_bytes(fixed(&CqlType::Time, bytes)?);
+    if (0..NANOS_PER_DAY).contains(&nanos) {
+        Ok(nanos)
+    } else {
+        Err(ValueError::NotTimeOfDay { nanos })
     }
 }
 
@@ -366,6 +488,7 @@ pub(crate) fn fixed<const N: usize>(kind: &CqlType, bytes: &[u8]) -> Result<[u8;
         kind: kind.clone(),
         expected: match N {
             1 => "1",
+            2 => "2",
             4 => "4",
             8 => "8",
             _ => "16",

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Value;
 use crate::value::strategy;
+use crate::{BigInt, Decimal, Value};
 
 fn key_of(kind: &CqlType, bytes: &[u8], order: Order) -> Vec<u8> {
     let mut out = Vec::new();
@@ -49,8 +49,35 @@ fn slow_order(kind: &CqlType, left: &Value, right: &Value) -> Ordering {
             let kinds = || [&**key, &**of].into_iter().cycle();
             slow_sequence_order(kinds().zip(&a), kinds().zip(&b))
         }
+        (Value::Tinyint(a), Value::Tinyint(b)) => a.cmp(b),
+        (Value::Smallint(a), Value::Smallint(b)) => a.cmp(b),
+        (Value::Varint(a), Value::Varint(b)) => a.cmp(b),
+        (Value::Decimal(a), Value::Decimal(b)) => slow_decimal_order(a, b),
+        (Value::Date(a), Value::Date(b)) => a.cmp(b),
+        (Value::Time(a), Value::Time(b)) => a.cmp(b),
+        (Value::Tuple(a), Value::Tuple(b)) => {
+            let CqlType::Tuple(of) = kind.thawed() else { panic!("{kind}") };
+            let pairs = of.iter().zip(a.iter().zip(b));
+            let orders = pairs.map(|(of, pair)| match pair {
+                (None, None) => Ordering::Equal,
+                (None, Some(_)) => Ordering::Less,
+                (Some(_), None) => Ordering::Greater,
+                (Some(a), Some(b)) => slow_order(of, a, b),
+            });
+            orders.fold(Ordering::Equal, Ordering::then)
+        }
         other => panic!("{other:?}"),
     }
+}
+
+/// By value: both are brought to as many digits behind the point.
+fn slow_decimal_order(a: &Decimal, b: &Decimal) -> Ordering {
+    let scale = a.scale.max(b.scale);
+    let aligned = |it: &Decimal| {
+        let missing = (scale - it.scale).unsigned_abs();
+        &it.unscaled * BigInt::from(10).pow(missing)
+    };
+    aligned(a).cmp(&aligned(b))
 }
 
 fn slow_sequence_order<'a>(
@@ -88,7 +115,7 @@ fn time(id: &Uuid) -> u64 {
 
 /// A type and three values of it.
 fn three() -> impl Strategy<Value = (CqlType, [Value; 3])> {
-    strategy::kind().prop_flat_map(|kind| {
+    strategy::ordered_kind().prop_flat_map(|kind| {
         let value = strategy::value(&kind);
         [value.clone(), value.clone(), value].prop_map(move |values| (kind.clone(), values))
     })
@@ -123,10 +150,15 @@ proptest! {
         for (bytes, key) in values.iter().zip(&keys) {
             let stored = [&key[..], &rest].concat();
             let mut input = &stored[..];
-            prop_assert_eq!(&decode_component(&kind, order, &mut input).unwrap(), bytes);
+            let read = decode_component(&kind, order, &mut input).unwrap();
             prop_assert_eq!(input, &rest);
-            for (other_bytes, other) in values.iter().zip(&keys) {
-                prop_assert!(!other.starts_with(key) || other_bytes == bytes);
+            // Of decimals that are equal as numbers one comes back.
+            let decode = |bytes| Value::decode(&kind, bytes).unwrap();
+            prop_assert!(slow_order(&kind, &decode(&read), &decode(bytes)).is_eq());
+            prop_assert!(&read == bytes || kind.to_string().contains("decimal"));
+            prop_assert_eq!(&key_of(&kind, &read, order), key);
+            for other in &keys {
+                prop_assert!(!other.starts_with(key) || other == key);
             }
         }
     }
@@ -145,6 +177,90 @@ proptest! {
             }
         }
     }
+}
+
+fn key_of_literal(kind: &CqlType, text: &str) -> Vec<u8> {
+    let value = Value::parse(kind, text).unwrap();
+    key_of(kind, &value.encode(kind).unwrap(), Order::Ascending)
+}
+
+#[test]
+fn decimals_of_any_scale_sort_by_number() {
+    let ascending = [
+        "-1e2147483648",
+        "-1e2147483647",
+        "-1e10",
+        "-100",
+        "-99.9",
+        "-1e-2147483647",
+        "0",
+        "1e-2147483647",
+        "9e-2147483647",
+        "1e-10",
+        "0.1",
+        "0.11",
+        "0.2",
+        "1",
+        "1.01",
+        "9",
+        "10",
+        "11",
+        "1e10",
+        "1e2147483647",
+        "9.99e2147483648",
+    ];
+    let keys = ascending.map(|text| key_of_literal(&CqlType::Decimal, text));
+    assert!(keys.is_sorted_by(|a, b| a < b), "{keys:x?}");
+    for (text, back) in [
+        ("1.50", "1.5"),
+        ("100", "100"),
+        ("100.000", "100"),
+        ("1e2", "100"),
+        ("-0e7", "0"),
+        ("1e64", &format!("1{}", "0".repeat(64))),
+        ("1e65", "1E+65"),
+        ("10e2147483648", "1.0E+2147483649"), // No scale is small enough for one digit.
+        ("1e-2147483647", "1E-2147483647"),
+    ] {
+        let key = key_of_literal(&CqlType::Decimal, text);
+        let read = decode_component(&CqlType::Decimal, Order::Ascending, &mut &key[..]).unwrap();
+        assert_eq!(Value::decode(&CqlType::Decimal, &read).unwrap().to_string(), back, "{text}");
+    }
+}
+
+#[test]
+fn decimals_too_long_to_be_sorted_are_refused() {
+    let digits = "9".repeat(number::DIGITS_MAX);
+    let decimal = |text: &str| Value::parse(&CqlType::Decimal, text).unwrap();
+    let refused = |text: &str| {
+        let bytes = decimal(text).encode(&CqlType::Decimal).unwrap();
+        encode_component(&CqlType::Decimal, &bytes, Order::Ascending, &mut Vec::new())
+    };
+    assert_eq!(refused(&digits), Ok(()));
+    let kind = CqlType::Decimal;
+    let error = ValueError::TooManyDigits { kind, max: number::DECIMAL_BYTES_MAX };
+    assert_eq!(refused(&format!("{digits}9")), Err(error.clone()));
+    assert_eq!(refused(&format!("{digits}{}", "0".repeat(60_000))), Err(error));
+    assert_eq!(refused(&format!("{digits}{}", "0".repeat(9_000))), Ok(()));
+}
+
+#[test]
+fn a_tuple_without_its_last_fields_is_one_with_nulls() {
+    let kind = CqlType::Tuple(vec![CqlType::Tinyint, CqlType::Tinyint]);
+    let short = key_of(&kind, b"\0\0\0\x01\x07", Order::Ascending);
+    let full = key_of(&kind, b"\0\0\0\x01\x07\xFF\xFF\xFF\xFF", Order::Ascending);
+    assert_eq!(short, full);
+    assert_eq!(short, [1, 0x87, 0]);
+}
+
+#[test]
+fn a_duration_is_no_key() {
+    let list = CqlType::List(Box::new(CqlType::Duration));
+    let value = b"\0\0\0\x01\0\0\0\x03\0\0\0";
+    let error = encode_component(&list, value, Order::Ascending, &mut Vec::new());
+    assert_eq!(error, Err(ValueError::NoOrder { kind: CqlType::Duration }));
+    let error = decode_component(&CqlType::Duration, Order::Ascending, &mut &[0; 3][..]);
+    assert_eq!(error, Err(KeyError::NoOrder { kind: CqlType::Duration }));
 }
 
 #[test]
@@ -217,6 +333,27 @@ fn stored_keys_are_these() {
             Order::Ascending,
             b"\x12\xd3\xe8\x9b\x12\x3e\x45\x67\x24\xd6\xc2\xe6\x94\x97\xc0\x80",
         ),
+        (CqlType::Tinyint, &[0xFF], Order::Ascending, &[0x7F]),
+        (CqlType::Smallint, &[1, 2], Order::Descending, &[0x7E, 0xFD]),
+        (CqlType::Date, &[0x80, 0, 0, 1], Order::Ascending, &[0x80, 0, 0, 1]),
+        (CqlType::Time, &[0, 0, 0, 0, 0, 0, 0, 9], Order::Ascending, &[0, 0, 0, 0, 0, 0, 0, 9]),
+        (CqlType::Varint, &[0], Order::Ascending, &[0x81, 0]),
+        (CqlType::Varint, &[1, 0], Order::Ascending, &[0x82, 1, 0]),
+        (CqlType::Varint, &[0xFF], Order::Ascending, &[0x7E, 0xFF]),
+        (CqlType::Varint, &[0xFF, 0x7F], Order::Descending, &[0x82, 0, 0x80]),
+        (CqlType::Decimal, b"\0\0\0\x02\0", Order::Ascending, &[1]),
+        (
+            CqlType::Decimal, // 12.3
+            b"\0\0\0\x01\x7B",
+            Order::Ascending,
+            &[2, 0x80, 0, 0, 0, 2, 13, 31, 0],
+        ),
+        (
+            CqlType::Decimal, // -12.3
+            b"\0\0\0\x01\x85",
+            Order::Ascending,
+            &[0, 0x7F, 0xFF, 0xFF, 0xFF, 0xFD, !13, !31, 0xFF],
+        ),
         (set, b"\0\0\0\x02\0\0\0\x01\0\0\0\0\x01\x01", Order::Ascending, &[1, 0, 1, 1, 0]),
     ] {
         assert_eq!(key_of(&kind, bytes, order), key, "{kind}");
@@ -239,6 +376,20 @@ fn broken_keys_are_refused_by_name() {
     assert_eq!(read(list.clone(), &[7]), Err(KeyError::Mark { kind: list, byte: 7 }));
     let map = CqlType::Map(Box::new(CqlType::Boolean), Box::new(CqlType::Boolean));
     assert_eq!(read(map, &[1, 0, 0]), Err(KeyError::Truncated));
+    let form = |kind| Err(KeyError::Form { kind });
+    assert_eq!(read(CqlType::Varint, &[0x82, 0, 1]), form(CqlType::Varint)); // One byte too long.
+    assert_eq!(read(CqlType::Varint, &[0x81, 0xFF]), form(CqlType::Varint)); // Of the other sign.
+    assert_eq!(read(CqlType::Varint, &[0xFF, 0xFF, 0, 0, 0]), form(CqlType::Varint)); // Longer than any.
+    assert_eq!(read(CqlType::Varint, &[0xFF, 0, 0, 1, 0]), Err(KeyError::Truncated));
+    let one = [2, 0x80, 0, 0, 0, 1];
+    for digits in [&[0][..], &[2, 0], &[11, 1, 0]] {
+        let key = [&one[..], digits].concat();
+        assert_eq!(read(CqlType::Decimal, &key), form(CqlType::Decimal), "{digits:?}");
+    }
+    let far = [2, 0xFF, 0, 0, 0, 1, 11, 0];
+    assert_eq!(read(CqlType::Decimal, &far), form(CqlType::Decimal));
+    let mark = Err(KeyError::Mark { kind: CqlType::Decimal, byte: 102 });
+    assert_eq!(read(CqlType::Decimal, &[&one[..], &[102]].concat()), mark);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{CqlType, Value};
+use crate::date::NANOS_PER_DAY;
+use crate::{BigInt, CqlType, Decimal, Duration, Value};
 
 /// Any type without parameters.
 pub(crate) fn scalar_kind() -> impl Strategy<Value = CqlType> + Clone {
@@ -23,19 +24,38 @@ pub(crate) fn scalar_kind() -> impl Strategy<Value = CqlType> + Clone {
         CqlType::Timeuuid,
         CqlType::Text,
         CqlType::Uuid,
+        CqlType::Tinyint,
+        CqlType::Smallint,
+        CqlType::Varint,
+        CqlType::Decimal,
+        CqlType::Date,
+        CqlType::Time,
+        CqlType::Duration,
     ])
 }
 
-/// Any type.
+/// Any type whose values can be compared, so that sets of it can be written.
+pub(crate) fn ordered_kind() -> impl Strategy<Value = CqlType> {
+    kind().prop_filter("a type with an order", CqlType::is_ordered)
+}
+
+/// Any type. No set and no key of a map holds a duration.
 pub(crate) fn kind() -> impl Strategy<Value = CqlType> {
-    scalar_kind().prop_recursive(3, 8, 2, |inner| {
+    let has_keys = |kind: &CqlType| match kind {
+        CqlType::Set(of) | CqlType::Map(of, _) => of.is_ordered(),
+        _ => true,
+    };
+    scalar_kind().prop_recursive(3, 8, 2, move |inner| {
+        let fields = prop::collection::vec(inner.clone(), 1..4);
         let inner = inner.prop_map(Box::new);
         prop_oneof![
+            fields.prop_map(CqlType::Tuple),
             inner.clone().prop_map(CqlType::List),
             inner.clone().prop_map(CqlType::Set),
             inner.clone().prop_map(CqlType::Frozen),
             (inner.clone(), inner).prop_map(|(key, value)| CqlType::Map(key, value)),
         ]
+        .prop_filter("a set of values with an order", has_keys)
     })
 }
 
@@ -75,7 +95,43 @@ pub(crate) fn value(kind: &CqlType) -> BoxedStrategy<Value> {
         CqlType::Map(key, of) => {
             prop::collection::vec((value(key), value(of)), 0..4).prop_map(Value::Map).boxed()
         }
+        CqlType::Tinyint => any::<i8>().prop_map(Value::Tinyint).boxed(),
+        CqlType::Smallint => prop_oneof![any::<i16>(), -2..3_i16].prop_map(Value::Smallint).boxed(),
+        CqlType::Varint => integer().prop_map(Value::Varint).boxed(),
+        CqlType::Decimal => (integer(), prop_oneof![-40..40_i32, -2..3_i32])
+            .prop_map(|(unscaled, scale)| Value::Decimal(Decimal { unscaled, scale }))
+            .boxed(),
+        CqlType::Date => prop_oneof![any::<i32>(), -2..3_i32].prop_map(Value::Date).boxed(),
+        CqlType::Time => (0..NANOS_PER_DAY).prop_map(Value::Time).boxed(),
+        CqlType::Duration => (0..i32::MAX, 0..400_i32, any::<i64>())
+            .prop_map(|(months, days, nanos)| {
+                let sign = if nanos < 0 { -1 } else { 1 };
+                Duration::new(sign * months, sign * days, nanos)
+            })
+            .prop_map(|duration| Value::Duration(duration.expect("parts of one sign")))
+            .boxed(),
+        CqlType::Tuple(of) => {
+            let fields: Vec<_> = of.iter().map(|of| prop::option::of(value(of))).collect();
+            fields.prop_map(Value::Tuple).boxed()
+        }
     }
+}
+
+/// Any integer, often a power of two or of ten, or close to one.
+fn integer() -> impl Strategy<Value = BigInt> {
+    let bytes = prop::collection::vec(any::<u8>(), 0..12);
+    let power = |base: u32| {
+        move |(exponent, near, sign): (u32, i32, i32)| {
+            (BigInt::from(base).pow(exponent) + near) * sign
+        }
+    };
+    let sign = prop::sample::select(vec![-1, 1]);
+    prop_oneof![
+        bytes.prop_map(|bytes| BigInt::from_signed_bytes_be(&bytes)),
+        (0..1_200_u32, -1..2_i32, sign.clone()).prop_map(power(2)),
+        (0..40_u32, -1..2_i32, sign).prop_map(power(10)),
+        (-200..200_i32).prop_map(BigInt::from),
+    ]
 }
 
 /// Any UUID, often one that differs from others in few bytes.
