@@ -11,6 +11,7 @@ pub(crate) fn known(theirs: &ColumnType<'_>) -> Option<CqlType> {
             let kind = collection(typ)?;
             Some(if *frozen { CqlType::Frozen(Box::new(kind)) } else { kind })
         }
+        ColumnType::Tuple(of) => Some(CqlType::Tuple(of.iter().map(known).collect::<Option<_>>()?)),
         _ => None,
     }
 }
@@ -29,6 +30,13 @@ fn simple(native: &NativeType) -> Option<CqlType> {
         NativeType::Timestamp => CqlType::Timestamp,
         NativeType::Timeuuid => CqlType::Timeuuid,
         NativeType::Uuid => CqlType::Uuid,
+        NativeType::TinyInt => CqlType::Tinyint,
+        NativeType::SmallInt => CqlType::Smallint,
+        NativeType::Varint => CqlType::Varint,
+        NativeType::Decimal => CqlType::Decimal,
+        NativeType::Date => CqlType::Date,
+        NativeType::Time => CqlType::Time,
+        NativeType::Duration => CqlType::Duration,
         _ => return None,
     })
 }
@@ -63,13 +71,17 @@ mod tests {
         );
         let kind = known(&ColumnType::Collection { frozen: false, typ }).unwrap();
         assert_eq!(kind.to_string(), "map<text, frozen<set<uuid>>>");
+        let fields = vec![native(NativeType::Decimal), native(NativeType::Duration)];
+        let kind = known(&ColumnType::Tuple(fields)).unwrap();
+        assert_eq!(kind.to_string(), "tuple<decimal, duration>");
     }
 
     #[test]
     fn a_part_that_is_not_known_makes_the_whole_unknown() {
-        let typ = CollectionType::List(Box::new(native(NativeType::Decimal)));
+        let typ = CollectionType::List(Box::new(native(NativeType::Counter)));
         assert_eq!(known(&ColumnType::Collection { frozen: false, typ }), None);
-        assert_eq!(known(&native(NativeType::Duration)), None);
-        assert_eq!(known(&ColumnType::Tuple(vec![native(NativeType::Int)])), None);
+        assert_eq!(known(&native(NativeType::Counter)), None);
+        let fields = vec![native(NativeType::Int), native(NativeType::Counter)];
+        assert_eq!(known(&ColumnType::Tuple(fields)), None);
     }
 }

@@ -112,8 +112,20 @@ fn harmless(text: &str) -> Cow<'_, str> {
 
 /// Whether people read values of the column as numbers, which stand to the right.
 fn is_number(column: &Column) -> bool {
-    let numbers = [CqlType::Int, CqlType::Bigint, CqlType::Float, CqlType::Double];
-    column.kind.as_ref().is_some_and(|kind| numbers.contains(kind))
+    let is_one = |kind: &CqlType| {
+        matches!(
+            kind,
+            CqlType::Tinyint
+                | CqlType::Smallint
+                | CqlType::Int
+                | CqlType::Bigint
+                | CqlType::Varint
+                | CqlType::Float
+                | CqlType::Double
+                | CqlType::Decimal
+        )
+    };
+    column.kind.as_ref().is_some_and(is_one)
 }
 
 /// Prints the pages of one result.

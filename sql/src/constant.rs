@@ -27,6 +27,16 @@ pub enum ConstantError {
         /// The type of the collection.
         kind: CqlType,
     },
+    /// A tuple of more values than its type has fields.
+    #[error("{kind} takes {takes} values, not {given}")]
+    TupleLength {
+        /// The type.
+        kind: CqlType,
+        /// How many fields it has.
+        takes: usize,
+        /// How many values there are.
+        given: usize,
+    },
     /// A bind marker or a function call, whose value is not in the text.
     #[error("{given} is no constant")]
     NotConstant {
@@ -44,7 +54,12 @@ impl Literal {
             (Self::Blob(bytes), CqlType::Blob) => return Ok(Some(Value::Blob(bytes.clone()))),
             (
                 Self::Text(text),
-                CqlType::Ascii | CqlType::Text | CqlType::Inet | CqlType::Timestamp,
+                CqlType::Ascii
+                | CqlType::Text
+                | CqlType::Inet
+                | CqlType::Timestamp
+                | CqlType::Date
+                | CqlType::Time,
             )
             | (
                 Self::Integer(text),
@@ -52,9 +67,16 @@ impl Literal {
                 | CqlType::Bigint
                 | CqlType::Float
                 | CqlType::Double
-                | CqlType::Timestamp,
+                | CqlType::Timestamp
+                | CqlType::Tinyint
+                | CqlType::Smallint
+                | CqlType::Varint
+                | CqlType::Decimal
+                | CqlType::Date
+                | CqlType::Time,
             )
-            | (Self::Float(text), CqlType::Float | CqlType::Double) => text,
+            | (Self::Float(text), CqlType::Float | CqlType::Double | CqlType::Decimal)
+            | (Self::Duration(text), CqlType::Duration) => text,
             (Self::Uuid(id), CqlType::Uuid | CqlType::Timeuuid) => &id.to_string(),
             (other, kind) => {
                 return Err(ConstantError::WrongKind { kind: kind.clone(), given: other.form() });
@@ -72,6 +94,7 @@ impl Literal {
             Self::Text(_) => "a text",
             Self::Blob(_) => "a blob",
             Self::Uuid(_) => "a uuid",
+            Self::Duration(_) => "a duration",
         }
     }
 }
@@ -104,6 +127,14 @@ impl Term {
                     .map(|pair| Ok((pair.0.element(kind, key)?, pair.1.element(kind, of)?)))
                     .collect::<Result<_, ConstantError>>()?,
             ),
+            (TermKind::Tuple(terms), CqlType::Tuple(of)) => {
+                if terms.len() > of.len() {
+                    let (kind, given) = (kind.thawed().clone(), terms.len());
+                    return Err(ConstantError::TupleLength { kind, takes: of.len(), given });
+                }
+                let fields = terms.iter().zip(of).map(|(term, of)| term.constant(of));
+                Value::Tuple(fields.collect::<Result<_, _>>()?)
+            }
             (other, kind) => {
                 let given = other.form();
                 return Err(ConstantError::WrongKind { kind: kind.clone(), given });
@@ -162,6 +193,22 @@ mod tests {
             ("map<text, int>", "{}", "{}"),
             ("map<text, list<int>>", "{'a': [1]}", "{'a': [1]}"),
             ("int", "(int) 7", "7"),
+            ("tinyint", "-128", "-128"),
+            ("varint", "123456789012345678901234567890", "123456789012345678901234567890"),
+            ("decimal", "1.50", "1.50"),
+            ("decimal", "-1e-7", "-1E-7"),
+            ("decimal", "7", "7"),
+            ("date", "'2024-02-29'", "'2024-02-29'"),
+            ("date", "2147483648", "'1970-01-01'"),
+            ("time", "'08:12:54'", "'08:12:54.000000000'"),
+            ("duration", "89h4m48s", "89h4m48s"),
+            ("duration", "-1y2mo", "-1y2mo"),
+            ("duration", "9µs", "9us"),
+            ("duration", "-P1Y2M3DT4H5M6S", "-1y2mo3d4h5m6s"),
+            ("duration", "P0001-02-03T04:05:06", "1y2mo3d4h5m6s"),
+            ("tuple<int, text>", "(1, null)", "(1, null)"),
+            ("tuple<int, frozen<tuple<text>>>", "(1, ('a'))", "(1, ('a'))"),
+            ("list<duration>", "[1d, 2d]", "[1d, 2d]"),
         ] {
             let value = term(text).constant(&kind.parse().unwrap()).unwrap().unwrap();
             assert_eq!(value.to_string(), shown, "{kind}");
@@ -184,6 +231,11 @@ mod tests {
                 "'550e8400-e29b-41d4-a716-446655440000' is no timeuuid",
             ),
             ("list<int>", "{1}", "a set is no list<int>"),
+            ("duration", "'1d'", "a text is no duration"),
+            ("int", "1d", "a duration is no int"),
+            ("decimal", "NaN", "'NaN' is no decimal"),
+            ("tuple<int>", "(1, 2)", "tuple<int> takes 1 values, not 2"),
+            ("tuple<int>", "1", "an integer is no tuple<int>"),
             ("set<int>", "{1, null}", "null inside set<int>"),
             ("set<int>", "{?}", "a bind marker is no constant"),
             ("timeuuid", "now()", "a function call is no constant"),

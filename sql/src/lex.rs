@@ -6,6 +6,7 @@
 //! ```text
 //! 'a', $$a$$   SingleQuotedString     "A"    Word, with its quote
 //! 0xAB, 0XAB   HexStringLiteral       uuid   DollarQuotedString, tagged
+//! P0001-02-03T04:05:06                DollarQuotedString, tagged
 //! ```
 //!
 //! Callers: [`parser`](crate::parser). The last token is always `EOF`, at the end of the text.
@@ -24,6 +25,8 @@ const TOKENS_MAX: usize = 1 << 18;
 const CODE_BYTES_MAX: usize = 1 << 16;
 /// The tag of a UUID. Code never holds a `$` that could make another token with a tag.
 const UUID_TAG: &str = "uuid";
+/// The tag of a duration that the tokenizer would take apart.
+const DURATION_TAG: &str = "duration";
 
 /// What CQL calls a word. Everything else that dialects may vary stays at sqlparser's defaults.
 #[derive(Debug)]
@@ -65,9 +68,18 @@ pub(crate) fn lex(text: &str) -> Result<Vec<TokenWithSpan>, SyntaxError> {
 
 /// The text of a token that stands for a UUID.
 pub(crate) fn uuid_of(token: &Token) -> Option<&str> {
+    tagged(token, UUID_TAG)
+}
+
+/// The text of a token that stands for a duration of the form `P0001-02-03T04:05:06`.
+pub(crate) fn duration_of(token: &Token) -> Option<&str> {
+    tagged(token, DURATION_TAG)
+}
+
+fn tagged<'a>(token: &'a Token, wanted: &str) -> Option<&'a str> {
     match token {
         Token::DollarQuotedString(DollarQuotedString { value, tag: Some(tag) })
-            if tag == UUID_TAG =>
+            if tag == wanted =>
         {
             Some(value)
         }
@@ -89,13 +101,18 @@ fn push(
         PieceKind::Dollar => Token::SingleQuotedString(text[2..text.len() - 2].to_owned()),
         PieceKind::Name => quoted_name(piece)?,
         PieceKind::Blob => blob(piece)?,
-        PieceKind::Uuid => Token::DollarQuotedString(DollarQuotedString {
-            value: text.to_owned(),
-            tag: Some(UUID_TAG.to_owned()),
-        }),
+        PieceKind::Uuid => with_tag(text, UUID_TAG),
+        PieceKind::Duration => with_tag(text, DURATION_TAG),
     };
     tokens.push(TokenWithSpan::at(token, location(piece.at), location(end)));
     Ok(())
+}
+
+fn with_tag(text: &str, tag: &str) -> Token {
+    Token::DollarQuotedString(DollarQuotedString {
+        value: text.to_owned(),
+        tag: Some(tag.to_owned()),
+    })
 }
 
 fn push_code(piece: Piece<'_>, tokens: &mut Vec<TokenWithSpan>) -> Result<(), SyntaxError> {
@@ -251,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_dollar_never_makes_a_uuid() {
-        for token in tokens("$uuid$a$uuid$ $1 $") {
-            assert_eq!(uuid_of(&token), None);
+        for token in tokens("$uuid$a$uuid$ $duration$a$duration$ $1 $") {
+            assert_eq!(uuid_of(&token).or(duration_of(&token)), None);
         }
     }
 }

@@ -273,7 +273,7 @@ impl Display for Literal {
         match self {
             Self::Null => f.write_str("null"),
             Self::Boolean(claim) => claim.fmt(f),
-            Self::Integer(number) | Self::Float(number) => f.write_str(number),
+            Self::Integer(text) | Self::Float(text) | Self::Duration(text) => f.write_str(text),
             Self::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
             Self::Blob(bytes) => {
                 f.write_str("0x")?;

@@ -2,7 +2,8 @@
 //!
 //! Cutting these out first lets a splitter find the semicolons that count, and keeps from the
 //! tokenizer what it would take for something else: `--` and `//` comments, `$$` strings, prefixed
-//! strings (`X'..'`), blobs with a capital X, and UUIDs, of which it would make subtractions.
+//! strings (`X'..'`), blobs with a capital X, UUIDs and dates behind a P, of which it would make
+//! subtractions.
 //!
 //! Callers: [`lex`](mod@crate::lex), [`split`](mod@crate::split). The pieces, joined, are the text.
 
@@ -23,6 +24,8 @@ pub(crate) enum PieceKind {
     Dollar,
     /// `550e8400-e29b-41d4-a716-446655440000`.
     Uuid,
+    /// `P0001-02-03T04:05:06`.
+    Duration,
     /// `0x…`, with whatever letters and digits follow.
     Blob,
     /// `;`.
@@ -81,6 +84,9 @@ impl<'a> Iterator for Pieces<'a> {
                 (PieceKind::Space, Some(bytes.iter().take_while(|byte| is_space(**byte)).count()))
             }
             _ if !self.is_in_word && is_uuid(bytes) => (PieceKind::Uuid, Some(UUID_BYTES)),
+            _ if !self.is_in_word && is_duration(bytes) => {
+                (PieceKind::Duration, Some(DURATION.len()))
+            }
             _ if !self.is_in_word && is_blob(bytes) => {
                 (PieceKind::Blob, Some(bytes.iter().take_while(|byte| is_word(**byte)).count()))
             }
@@ -106,7 +112,8 @@ impl Pieces<'_> {
                 let begins_other = matches!(byte, b'\'' | b'"' | b';' | b'$') || is_space(byte);
                 let begins_comment =
                     [&b"--"[..], b"//", b"/*"].iter().any(|it| rest.starts_with(it));
-                let begins_value = !is_in_word && (is_uuid(rest) || is_blob(rest));
+                let begins_value =
+                    !is_in_word && (is_uuid(rest) || is_blob(rest) || is_duration(rest));
                 let is_cut = at >= CODE_BYTES && matches!(byte, b',' | b'(' | b')' | b'[' | b'{');
                 if begins_other || begins_comment || begins_value || is_cut {
                     return at;
@@ -147,6 +154,18 @@ fn is_uuid(bytes: &[u8]) -> bool {
             .all(|(at, byte)| if is_hyphen(at) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
 
+/// The form of a duration that is a date and a time; 0 stands for a digit.
+const DURATION: &[u8] = b"P0000-00-00T00:00:00";
+
+fn is_duration(bytes: &[u8]) -> bool {
+    let Some((text, rest)) = bytes.split_at_checked(DURATION.len()) else { return false };
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        sign => byte.eq_ignore_ascii_case(sign),
+    };
+    !rest.first().copied().is_some_and(is_word) && text.iter().zip(DURATION).all(fits)
+}
+
 fn is_blob(bytes: &[u8]) -> bool {
     matches!(bytes, [b'0', b'x' | b'X', ..])
 }
@@ -162,7 +181,7 @@ fn is_space(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use PieceKind::{Blob, Code, Comment, Dollar, Name, Semicolon, Space, Text, Uuid};
+    use PieceKind::{Blob, Code, Comment, Dollar, Duration, Name, Semicolon, Space, Text, Uuid};
     use proptest::prelude::*;
 
     fn cut(text: &str) -> Vec<(PieceKind, &str)> {
@@ -181,6 +200,11 @@ mod tests {
         assert_eq!(cut(&format!("({uuid},")), [(Code, "("), (Uuid, uuid), (Code, ",")]);
         assert_eq!(cut("0XaB,0x"), [(Blob, "0XaB"), (Code, ","), (Blob, "0x")]);
         assert_eq!(cut("X'ab'"), [(Code, "X"), (Text, "'ab'")]);
+        let duration = "P0001-02-03T04:05:06";
+        assert_eq!(
+            cut(&format!("(-{duration},")),
+            [(Code, "(-"), (Duration, duration), (Code, ",")]
+        );
     }
 
     #[test]
@@ -191,6 +215,9 @@ mod tests {
         let word = format!("x{uuid}");
         assert_eq!(cut(&word), [(Code, &word[..])]);
         assert_eq!(cut("a0x1"), [(Code, "a0x1")]);
+        for word in ["xP0001-02-03T04:05:06", "P0001-02-03T04:05:067"] {
+            assert_eq!(cut(word), [(Code, word)]);
+        }
     }
 
     #[test]

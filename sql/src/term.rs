@@ -60,6 +60,8 @@ pub enum Literal {
     Blob(Bytes),
     /// A UUID without quotes.
     Uuid(Uuid),
+    /// Amounts with units, or ISO 8601 behind a P, with or without a minus.
+    Duration(String),
 }
 
 /// A place for a value that comes with the request: `?` or `:name`.
@@ -151,7 +153,7 @@ impl Term {
 pub enum TypeName {
     /// A type that values can have here.
     Known(CqlType),
-    /// Any other: `decimal`, `tuple<int, text>`, a user-defined type, a class in quotes.
+    /// Any other: `counter`, `vector<float, 3>`, a user-defined type, a class in quotes.
     Other {
         /// The type as CQL writes it.
         text: String,

@@ -107,5 +107,19 @@ fn put_type(out: &mut BytesMut, ty: &CqlType) {
             put_type(out, of);
         }
         CqlType::Frozen(inner) => put_type(out, inner),
+        CqlType::Decimal => out.put_u16(0x06),
+        CqlType::Varint => out.put_u16(0x0E),
+        CqlType::Date => out.put_u16(0x11),
+        CqlType::Time => out.put_u16(0x12),
+        CqlType::Smallint => out.put_u16(0x13),
+        CqlType::Tinyint => out.put_u16(0x14),
+        // A number of v5, but clients know it in v4 too.
+        CqlType::Duration => out.put_u16(0x15),
+        CqlType::Tuple(of) => {
+            out.put_u16(0x31);
+            let count = u16::try_from(of.len()).expect("a tuple has at most 1 024 fields");
+            out.put_u16(count);
+            of.iter().for_each(|of| put_type(out, of));
+        }
     }
 }

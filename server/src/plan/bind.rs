@@ -38,6 +38,10 @@ enum Slot {
     Marker(u16),
     /// Both: a list or a set, some of whose elements come with the request.
     Elements(Vec<Expression>),
+    /// The same of a map: keys and values.
+    Entries(Vec<(Expression, Expression)>),
+    /// The same of a tuple.
+    Fields(Vec<Expression>),
 }
 
 /// The values of a request, by marker.
@@ -47,7 +51,7 @@ pub(super) struct BoundValues<'a>(Vec<wire::Value<'a>>);
 /// What a term is worth in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Bound<'a> {
-    /// Null; also a set without elements, which is the same.
+    /// Null; also a collection without elements that is not frozen, which is the same.
     Null,
     /// Not set: whatever it was for stays as it is.
     Unset,
@@ -85,6 +89,12 @@ impl Markers {
             }
             (TermKind::Set(terms), CqlType::Set(of))
             | (TermKind::List(terms), CqlType::List(of)) => self.elements(terms, name, of)?,
+            (TermKind::Map(pairs), CqlType::Map(key, of)) => {
+                self.entries(pairs, name, (key, of))?
+            }
+            (TermKind::Tuple(terms), CqlType::Tuple(of)) if terms.len() <= of.len() => {
+                self.fields(terms, name, of)?
+            }
             _ => Slot::Constant(constant(term, name, kind)?),
         };
         Ok(Expression { name: name.to_owned(), kind: kind.clone(), slot })
@@ -113,6 +123,29 @@ impl Markers {
         let name = format!("value({name})");
         let each = terms.iter().map(|term| self.expression(term, &name, of));
         Ok(Slot::Elements(each.collect::<Result<_, _>>()?))
+    }
+
+    fn entries(
+        &mut self,
+        pairs: &[(Term, Term)],
+        name: &str,
+        (key, of): (&CqlType, &CqlType),
+    ) -> Result<Slot, PlanError> {
+        let (key_name, value_name) = (format!("key({name})"), format!("value({name})"));
+        let each = pairs.iter().map(|(first, second)| {
+            let first = self.expression(first, &key_name, key)?;
+            Ok((first, self.expression(second, &value_name, of)?))
+        });
+        Ok(Slot::Entries(each.collect::<Result<_, PlanError>>()?))
+    }
+
+    fn fields(&mut self, terms: &[Term], name: &str, of: &[CqlType]) -> Result<Slot, PlanError> {
+        let each = terms
+            .iter()
+            .zip(of)
+            .enumerate()
+            .map(|(place, (term, of))| self.expression(term, &format!("{name}[{place}]"), of));
+        Ok(Slot::Fields(each.collect::<Result<_, _>>()?))
     }
 }
 
@@ -171,6 +204,13 @@ impl Expression {
 
     /// The value in this request.
     pub(super) fn bind<'a>(&'a self, values: &BoundValues<'a>) -> Result<Bound<'a>, PlanError> {
+        let bound = self.bind_whole(values)?;
+        let is_empty = matches!(&bound, Bound::Value(value) if value[..] == [0_u8; 4]);
+        Ok(if is_empty && self.kind.is_unfrozen_collection() { Bound::Null } else { bound })
+    }
+
+    /// The value in this request, where a collection without elements is one.
+    fn bind_whole<'a>(&'a self, values: &BoundValues<'a>) -> Result<Bound<'a>, PlanError> {
         let bytes = match &self.slot {
             Slot::Constant(None) => return Ok(Bound::Null),
             Slot::Constant(Some(constant)) => Cow::Borrowed(constant.as_slice()),
@@ -179,10 +219,14 @@ impl Expression {
                 wire::Value::Unset => return Ok(Bound::Unset),
                 wire::Value::Bytes(bytes) => self.normal(bytes)?,
             },
-            Slot::Elements(each) => Cow::Owned(self.joined(each, values)?),
+            Slot::Elements(each) => Cow::Owned(self.joined(each.len(), each, values)?),
+            Slot::Entries(pairs) => {
+                let each = pairs.iter().flat_map(|(key, value)| [key, value]);
+                Cow::Owned(self.joined(pairs.len(), each, values)?)
+            }
+            Slot::Fields(each) => Cow::Owned(self.tuple(each, values)?),
         };
-        let is_empty_set = matches!(self.kind, CqlType::Set(_)) && bytes[..] == [0_u8; 4];
-        Ok(if is_empty_set { Bound::Null } else { Bound::Value(bytes) })
+        Ok(Bound::Value(bytes))
     }
 
     /// The value, which must be there.
@@ -190,7 +234,11 @@ impl Expression {
         &'a self,
         values: &BoundValues<'a>,
     ) -> Result<Cow<'a, [u8]>, PlanError> {
-        match self.bind(values)? {
+        self.there(self.bind(values)?)
+    }
+
+    fn there<'a>(&self, bound: Bound<'a>) -> Result<Cow<'a, [u8]>, PlanError> {
+        match bound {
             Bound::Value(value) => Ok(value),
             Bound::Null => Err(PlanError::Null { name: self.name.clone() }),
             Bound::Unset => Err(PlanError::Unset { name: self.name.clone() }),
@@ -212,7 +260,7 @@ impl Expression {
         &self,
         values: &BoundValues<'_>,
     ) -> Result<Vec<Vec<u8>>, PlanError> {
-        let list = self.bind_value(values)?;
+        let list = self.there(self.bind_whole(values)?)?;
         let each = elements(&self.kind, &list).map_err(|source| self.refused(source))?;
         each.map(|element| element.map(<[u8]>::to_vec).map_err(|source| self.refused(source)))
             .collect()
@@ -222,19 +270,41 @@ impl Expression {
         normalise(&self.kind, bytes).map_err(|source| self.refused(source))
     }
 
-    /// The list or set of the elements.
-    fn joined(&self, each: &[Self], values: &BoundValues<'_>) -> Result<Vec<u8>, PlanError> {
-        let too_large = || types::ValueError::TooLarge { kind: self.kind.clone() };
-        let len = |len: usize| {
-            i32::try_from(len).map(i32::to_be_bytes).map_err(|_| self.refused(too_large()))
-        };
-        let mut list = len(each.len())?.to_vec();
+    /// The collection of so many elements, each made of one value or, in a map, of two.
+    fn joined<'s>(
+        &self,
+        count: usize,
+        each: impl IntoIterator<Item = &'s Self>,
+        values: &BoundValues<'_>,
+    ) -> Result<Vec<u8>, PlanError> {
+        let mut joined = self.length(count)?.to_vec();
         for element in each {
-            let value = element.bind_value(values)?;
-            list.extend_from_slice(&len(value.len())?);
-            list.extend_from_slice(&value);
+            let value = element.there(element.bind_whole(values)?)?;
+            joined.extend_from_slice(&self.length(value.len())?);
+            joined.extend_from_slice(&value);
         }
-        self.normal(&list).map(Cow::into_owned)
+        self.normal(&joined).map(Cow::into_owned)
+    }
+
+    /// The tuple of the fields, some of which may be null.
+    fn tuple(&self, each: &[Self], values: &BoundValues<'_>) -> Result<Vec<u8>, PlanError> {
+        let mut joined = Vec::new();
+        for field in each {
+            match field.bind_whole(values)? {
+                Bound::Value(value) => {
+                    joined.extend_from_slice(&self.length(value.len())?);
+                    joined.extend_from_slice(&value);
+                }
+                Bound::Null => joined.extend_from_slice(&(-1_i32).to_be_bytes()),
+                Bound::Unset => return Err(PlanError::Unset { name: field.name.clone() }),
+            }
+        }
+        self.normal(&joined).map(Cow::into_owned)
+    }
+
+    fn length(&self, len: usize) -> Result<[u8; 4], PlanError> {
+        let too_large = || types::ValueError::TooLarge { kind: self.kind.clone() };
+        i32::try_from(len).map(i32::to_be_bytes).map_err(|_| self.refused(too_large()))
     }
 
     fn refused(&self, source: types::ValueError) -> PlanError {

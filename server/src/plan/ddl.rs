@@ -6,6 +6,7 @@
 
 mod error;
 mod keyspace;
+mod kind;
 mod property;
 mod table;
 

@@ -280,13 +280,24 @@ fn read_type(body: &mut Bytes) -> CqlType {
         0x02 => "bigint",
         0x03 => "blob",
         0x04 => "boolean",
+        0x06 => "decimal",
         0x07 => "double",
         0x09 => "int",
         0x0B => "timestamp",
         0x0C => "uuid",
         0x0D => "text",
+        0x0E => "varint",
         0x0F => "timeuuid",
         0x10 => "inet",
+        0x11 => "date",
+        0x12 => "time",
+        0x13 => "smallint",
+        0x14 => "tinyint",
+        0x15 => "duration",
+        0x31 => {
+            let fields = body.get_u16();
+            return CqlType::Tuple((0..fields).map(|_| read_type(body)).collect());
+        }
         0x20 => return CqlType::List(Box::new(read_type(body))),
         0x21 => {
             let key = Box::new(read_type(body));

@@ -28,11 +28,17 @@ fn cell(cell: &Cell) -> Json {
     }
 }
 
-/// Numbers and booleans as such, collections as arrays and objects, everything else as text. What is
-/// no number to JSON, such as NaN, is text too.
+/// Numbers and booleans as such, collections and tuples as arrays and objects, everything else as
+/// text. What is no number to JSON, such as NaN, is text too, and so are numbers of any size, of which
+/// readers of JSON would keep some digits only.
 fn json(value: &Value) -> Json {
     match value {
         Value::Boolean(claim) => Json::Bool(*claim),
+        Value::Tinyint(number) => Json::from(*number),
+        Value::Smallint(number) => Json::from(*number),
+        Value::Tuple(fields) => {
+            Json::Array(fields.iter().map(|it| it.as_ref().map_or(Json::Null, json)).collect())
+        }
         Value::Int(number) => Json::from(*number),
         Value::Bigint(number) => Json::from(*number),
         Value::Double(number) => {

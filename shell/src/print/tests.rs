@@ -43,6 +43,12 @@ fn of_all_sorts() -> Page {
         ("t", Cell::Value(Value::Timestamp(0))),
         ("s", Cell::Value(Value::Set(vec![Value::Text("a".to_owned())]))),
         ("m", Cell::Value(Value::Map(vec![(Value::Int(1), Value::Boolean(false))]))),
+        ("ti", Cell::Value(Value::Tinyint(-1))),
+        ("v", Cell::Value(Value::Varint(types::BigInt::from(u128::MAX)))),
+        ("dec", Cell::Value(Value::parse(&CqlType::Decimal, "1.50").unwrap())),
+        ("day", Cell::Value(Value::Date(0))),
+        ("dur", Cell::Value(Value::parse(&CqlType::Duration, "1d").unwrap())),
+        ("tu", Cell::Value(Value::Tuple(vec![Some(Value::Int(1)), None]))),
         ("n", Cell::Null),
         ("raw", Cell::Raw(Bytes::from_static(&[7]))),
     ];
@@ -90,7 +96,9 @@ fn json_has_a_form_for_every_type() {
     let expected = concat!(
         r#"{"i":-9223372036854775808,"d":0.5,"f":0.1,"nan":"NaN","b":true,"x":"0x00ff","#,
         r#""u":"00000000-0000-0000-0000-000000000000","t":"1970-01-01 00:00:00.000+0000","#,
-        r#""s":["a"],"m":{"1":false},"n":null,"raw":"0x07"}"#,
+        r#""s":["a"],"m":{"1":false},"ti":-1,"#,
+        r#""v":"340282366920938463463374607431768211455","dec":"1.50","day":"1970-01-01","#,
+        r#""dur":"1d","tu":[1,null],"n":null,"raw":"0x07"}"#,
         "\n"
     );
     assert_eq!(printed(Format::Json, &of_all_sorts()), expected);

@@ -343,6 +343,8 @@ fn literal() -> impl Strategy<Value = Literal> {
         "-?[0-9]{1,20}".prop_map(Literal::Integer),
         "-?[0-9]{1,5}\\.[0-9]{0,4}([eE][+-]?[0-9]{1,3})?".prop_map(Literal::Float),
         "-?(NaN|Infinity)".prop_map(Literal::Float),
+        // Other forms of ISO 8601 are words, which before a colon are names of fields.
+        "-?([0-9]{1,4}(mo|h|µs)|P0001-02-03T04:05:06)".prop_map(Literal::Duration),
         any::<String>().prop_map(Literal::Text),
         blob(),
         any::<[u8; 16]>().prop_map(|bytes| Literal::Uuid(Uuid::from_bytes(bytes))),

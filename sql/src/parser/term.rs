@@ -8,7 +8,7 @@ use types::{CqlType, Value};
 use uuid::Uuid;
 
 use super::Parser;
-use crate::lex::{shown, uuid_of};
+use crate::lex::{duration_of, shown, uuid_of};
 use crate::words::is_reserved;
 use crate::{Literal, Marker, Name, Qualified, SyntaxError, Term, TermKind, TypeName};
 
@@ -92,11 +92,15 @@ impl Parser {
             }
             Token::Word(word) if word.quote_style.is_none() => match constant(&word.value) {
                 Some(literal) => literal,
+                None if is_duration(&word.value) && *self.peek_nth(1) != Token::LParen => {
+                    Literal::Duration(word.value.clone())
+                }
                 None => return Ok(None),
             },
-            other => match uuid_of(other) {
-                Some(text) => Literal::Uuid(self.uuid(text)?),
-                None => return Ok(None),
+            other => match (uuid_of(other), duration_of(other)) {
+                (Some(text), _) => Literal::Uuid(self.uuid(text)?),
+                (_, Some(text)) => Literal::Duration(text.to_owned()),
+                _ => return Ok(None),
             },
         };
         self.advance();
@@ -107,21 +111,33 @@ impl Parser {
         let literal = match self.peek() {
             Token::Word(word) => match constant(&word.value) {
                 Some(Literal::Float(name)) => Literal::Float(format!("{sign}{name}")),
+                None if is_duration(&word.value) => {
+                    Literal::Duration(format!("{sign}{}", word.value))
+                }
                 _ => return self.refuse("a number after `-`"),
             },
             // A unit at once after the digits makes a duration.
             Token::Number(digits, is_long) if *is_long || self.has_unit() => {
-                let unit = self.peek_nth(1).to_string();
-                let found = if *is_long { format!("{digits}L") } else { format!("{digits}{unit}") };
-                let expected = "a number (durations are not supported)";
-                return Err(SyntaxError::new(self.position(), expected, shown(&found)));
+                let suffix = if *is_long { "L" } else { "" };
+                let (at, mut text) = (self.position(), format!("{digits}{suffix}"));
+                while self.has_unit() {
+                    self.advance();
+                    text.push_str(&self.peek().to_string());
+                }
+                if !is_duration(&text) {
+                    return Err(SyntaxError::new(at, "a number or a duration", shown(&text)));
+                }
+                Literal::Duration(format!("{sign}{text}"))
             }
             Token::Number(digits, _) => {
                 let digits = format!("{sign}{digits}");
                 let is_float = digits.contains(['.', 'e', 'E']);
                 if is_float { Literal::Float(digits) } else { Literal::Integer(digits) }
             }
-            _ => return self.refuse("a number after `-`"),
+            other => match duration_of(other) {
+                Some(text) => Literal::Duration(format!("{sign}{text}")),
+                None => return self.refuse("a number after `-`"),
+            },
         };
         self.advance();
         Ok(literal)
@@ -129,7 +145,7 @@ impl Parser {
 
     /// Whether a word follows the next token without a space between them, as a unit does.
     fn has_unit(&self) -> bool {
-        matches!(self.peek_nth(1), Token::Word(_)) && self.is_joined(0)
+        matches!(self.peek_nth(1), Token::Word(_) | Token::Char(_)) && self.is_joined(0)
     }
 
     fn blob(&self) -> Result<Bytes, SyntaxError> {
@@ -172,13 +188,7 @@ impl Parser {
 
     fn call(&mut self) -> Result<TermKind, SyntaxError> {
         if !self.is_call() {
-            let expected = match self.peek() {
-                Token::Word(word) if is_duration(&word.value) => {
-                    "a value (durations are not supported)"
-                }
-                _ => "a value",
-            };
-            return self.refuse(expected);
+            return self.refuse("a value");
         }
         let function = self.function()?;
         self.expect(&Token::LParen)?;
@@ -283,7 +293,7 @@ fn constant(word: &str) -> Option<Literal> {
     })
 }
 
-/// Whether a word begins as a duration of ISO 8601 does.
+/// Whether a word is a duration: amounts with units, or ISO 8601.
 fn is_duration(word: &str) -> bool {
-    matches!(word.as_bytes(), [b'P' | b'p', b'0'..=b'9' | b'T' | b't', ..])
+    Value::parse(&CqlType::Duration, word).is_ok()
 }

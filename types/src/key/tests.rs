@@ -16,10 +16,10 @@ fn key_of(kind: &CqlType, bytes: &[u8], order: Order) -> Vec<u8> {
 /// Cassandra's order of two decoded values, written as its comparators say it.
 fn slow_order(kind: &CqlType, left: &Value, right: &Value) -> Ordering {
     match (left, right) {
-        (Value::Bigint(a), Value::Bigint(b)) | (Value::Timestamp(a), Value::Timestamp(b)) => {
-            a.cmp(b)
-        }
-        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        (Value::Bigint(a), Value::Bigint(b))
+        | (Value::Timestamp(a), Value::Timestamp(b))
+        | (Value::Time(a), Value::Time(b)) => a.cmp(b),
+        (Value::Int(a), Value::Int(b)) | (Value::Date(a), Value::Date(b)) => a.cmp(b),
         (Value::Boolean(a), Value::Boolean(b)) => a.cmp(b),
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Blob(a), Value::Blob(b)) => a.cmp(b),
@@ -53,8 +53,6 @@ fn slow_order(kind: &CqlType, left: &Value, right: &Value) -> Ordering {
         (Value::Smallint(a), Value::Smallint(b)) => a.cmp(b),
         (Value::Varint(a), Value::Varint(b)) => a.cmp(b),
         (Value::Decimal(a), Value::Decimal(b)) => slow_decimal_order(a, b),
-        (Value::Date(a), Value::Date(b)) => a.cmp(b),
-        (Value::Time(a), Value::Time(b)) => a.cmp(b),
         (Value::Tuple(a), Value::Tuple(b)) => {
             let CqlType::Tuple(of) = kind.thawed() else { panic!("{kind}") };
             let pairs = of.iter().zip(a.iter().zip(b));

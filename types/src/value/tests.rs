@@ -34,11 +34,45 @@ fn bytes_are_those_of_the_protocol() {
             b"\0\0\0\x01\0\0\0\x04\0\0\0\x01\0\0\0\x01\0",
         ),
         (CqlType::Frozen(Box::new(set_of(CqlType::Int))), Value::Set(vec![]), &[0; 4]),
+        (CqlType::Tinyint, Value::Tinyint(-2), &[0xFE]),
+        (CqlType::Smallint, Value::Smallint(-2), &[0xFF, 0xFE]),
+        (CqlType::Varint, Value::Varint(0.into()), &[0]),
+        (CqlType::Varint, Value::Varint(128.into()), &[0, 0x80]),
+        (CqlType::Varint, Value::Varint((-129).into()), &[0xFF, 0x7F]),
+        (CqlType::Date, Value::Date(0), &[0x80, 0, 0, 0]),
+        (CqlType::Date, Value::Date(i32::MIN), &[0; 4]),
+        (CqlType::Time, Value::Time(1), &[0, 0, 0, 0, 0, 0, 0, 1]),
+        (
+            CqlType::Decimal,
+            Value::Decimal(Decimal { unscaled: 150.into(), scale: 2 }),
+            &[0, 0, 0, 2, 0, 0x96],
+        ),
+        (CqlType::Duration, Value::Duration(Duration::new(1, 2, 3).unwrap()), &[2, 4, 6]),
+        (
+            CqlType::Tuple(vec![CqlType::Tinyint, CqlType::Text, CqlType::Int]),
+            Value::Tuple(vec![Some(Value::Tinyint(7)), None, None]),
+            b"\0\0\0\x01\x07\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
+        ),
     ] {
         assert_eq!(value.encode(&kind).as_deref(), Ok(bytes), "{kind}");
         assert_eq!(Value::decode(&kind, bytes), Ok(value), "{kind}");
         assert_eq!(validate(&kind, bytes), Ok(()), "{kind}");
     }
+}
+
+fn tuple() -> CqlType {
+    CqlType::Tuple(vec![CqlType::Tinyint, CqlType::Smallint])
+}
+
+#[test]
+fn a_tuple_may_end_early_and_keeps_its_bytes() {
+    let short = b"\0\0\0\x01\x07";
+    let read = Value::decode(&tuple(), short).unwrap();
+    assert_eq!(read, Value::Tuple(vec![Some(Value::Tinyint(7)), None]));
+    assert_eq!(collection::normalise(&tuple(), short).unwrap().as_ref(), short);
+    let three = Value::Tuple(vec![None, None, None]);
+    let error = ValueError::Mismatch { kind: tuple(), value: "a tuple" };
+    assert_eq!(three.encode(&tuple()), Err(error));
 }
 
 #[test]
@@ -52,6 +86,20 @@ fn wrong_bytes_are_refused_by_name() {
         (CqlType::Bigint, &[0; 9], length(CqlType::Bigint, "8", 9)),
         (CqlType::Boolean, &[], length(CqlType::Boolean, "1", 0)),
         (CqlType::Boolean, &[2], ValueError::NotBoolean { byte: 2 }),
+        (CqlType::Tinyint, &[0; 2], length(CqlType::Tinyint, "1", 2)),
+        (CqlType::Smallint, &[0], length(CqlType::Smallint, "2", 1)),
+        (CqlType::Date, &[0; 3], length(CqlType::Date, "4", 3)),
+        (CqlType::Time, &[0xFF; 8], ValueError::NotTimeOfDay { nanos: -1 }),
+        (CqlType::Varint, &[], length(CqlType::Varint, "1 or more", 0)),
+        (CqlType::Decimal, &[0; 4], length(CqlType::Decimal, "5 or more", 4)),
+        (CqlType::Duration, &[0, 0], ValueError::Duration),
+        (tuple(), b"\0\0\0\x01\x07\0\0\0\x02\0", ValueError::Truncated { kind: tuple() }),
+        (tuple(), b"\0\0\0", ValueError::Truncated { kind: tuple() }),
+        (
+            tuple(),
+            b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0",
+            ValueError::Trailing { kind: tuple(), len: 1 },
+        ),
         (CqlType::Uuid, &[0; 15], length(CqlType::Uuid, "16", 15)),
         (CqlType::Timeuuid, id.as_bytes(), ValueError::NotTimeBased { version: 4 }),
         (CqlType::Inet, &[0; 5], length(CqlType::Inet, "4 or 16", 5)),

@@ -96,9 +96,17 @@ fn cql_type() -> impl Strategy<Value = CqlType> {
         CqlType::Timeuuid,
         CqlType::Text,
         CqlType::Uuid,
+        CqlType::Decimal,
+        CqlType::Varint,
+        CqlType::Date,
+        CqlType::Time,
+        CqlType::Smallint,
+        CqlType::Tinyint,
+        CqlType::Duration,
     ]);
     leaf.prop_recursive(3, 8, 2, |inner| {
         prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(CqlType::Tuple),
             inner.clone().prop_map(|of| CqlType::List(Box::new(of))),
             inner.clone().prop_map(|of| CqlType::Set(Box::new(of))),
             inner.clone().prop_map(|of| CqlType::Frozen(Box::new(of))),
@@ -117,6 +125,10 @@ fn name_of(ty: &ColTypeOption) -> String {
         (_, Some(ColTypeOptionValue::CMap(key, value))) => {
             format!("map<{}, {}>", name_of(key), name_of(value))
         }
+        (_, Some(ColTypeOptionValue::TupleType(tuple))) => {
+            let of: Vec<_> = tuple.types.iter().map(name_of).collect();
+            format!("tuple<{}>", of.join(", "))
+        }
         (id, None) => id.to_string().to_lowercase(),
         other => panic!("{other:?}"),
     }
@@ -129,6 +141,10 @@ fn name_without_frozen(ty: &CqlType) -> String {
         CqlType::Set(of) => format!("set<{}>", name_without_frozen(of)),
         CqlType::Map(key, value) => {
             format!("map<{}, {}>", name_without_frozen(key), name_without_frozen(value))
+        }
+        CqlType::Tuple(of) => {
+            let of: Vec<_> = of.iter().map(name_without_frozen).collect();
+            format!("tuple<{}>", of.join(", "))
         }
         other => other.to_string(),
     }

@@ -125,6 +125,24 @@ pub enum DefinitionError {
         /// Its type.
         kind: CqlType,
     },
+    /// A collection within another that is not frozen.
+    #[error("Non-frozen collections are not allowed inside collections: {kind}")]
+    Unfrozen {
+        /// The outer type.
+        kind: CqlType,
+    },
+    /// A set or map of values without an order.
+    #[error("Durations are not allowed inside sets or as keys of maps: {kind}")]
+    UnorderedElement {
+        /// The type of the set or map.
+        kind: CqlType,
+    },
+    /// A type that is one value anyway.
+    #[error("frozen<> is only allowed on collections and tuples (got {kind})")]
+    NotFreezable {
+        /// The type.
+        kind: CqlType,
+    },
     /// A type that there is not.
     #[error("Unknown type {kind}")]
     UnknownType {

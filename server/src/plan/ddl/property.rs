@@ -86,6 +86,7 @@ fn plain(literal: &Literal) -> Option<String> {
         Literal::Boolean(claim) => Some(claim.to_string()),
         Literal::Integer(text) | Literal::Float(text) | Literal::Text(text) => Some(text.clone()),
         Literal::Uuid(id) => Some(id.to_string()),
+        Literal::Duration(text) => Some(text.clone()),
         Literal::Null | Literal::Blob(_) => None,
     }
 }

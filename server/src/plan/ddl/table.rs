@@ -4,9 +4,10 @@
 //! would change what a statement means is refused by name. The comment is kept. Callers: `ddl`.
 //! Pure.
 
-use sql::{ColumnDefinition, CreateTable, DropTable, Name, PrimaryKey, Property, TypeName};
+use sql::{ColumnDefinition, CreateTable, DropTable, Name, PrimaryKey, Property};
 use types::{CqlType, Order};
 
+use super::kind::{check_key, column_type};
 use super::{DefinitionError, created, dropped, new_column_name, new_name, own_keyspace, property};
 use crate::metadata::{Change, ColumnKind, Conflict, TableSpec};
 use crate::plan::catalog::Session;
@@ -14,12 +15,6 @@ use crate::plan::{PlanError, SchemaPlan};
 
 /// How many columns a table may have.
 const COLUMNS_MAX: usize = 4_096;
-
-/// Types of Cassandra's that no value can have here yet.
-const TYPES_TO_COME: &[&str] = &[
-    "counter", "date", "decimal", "duration", "empty", "smallint", "time", "tinyint", "tuple",
-    "varint", "vector",
-];
 
 /// The options of a table that mean something here.
 #[derive(Debug, Default)]
@@ -154,33 +149,6 @@ fn at_most_columns_max(columns: usize) -> Result<(), DefinitionError> {
     Ok(())
 }
 
-/// The type of a column, if columns can have it yet.
-fn column_type(kind: &TypeName) -> Result<CqlType, PlanError> {
-    let kind = match kind {
-        TypeName::Known(kind) => kind,
-        TypeName::Other { text, .. } => {
-            let word = text.split(|it: char| !it.is_ascii_alphanumeric()).next();
-            let word = word.unwrap_or_default().to_ascii_lowercase();
-            if TYPES_TO_COME.contains(&word.as_str()) {
-                return Err(PlanError::unsupported(format!("type {text}")));
-            }
-            return Err(DefinitionError::UnknownType { kind: text.clone() }.into());
-        }
-    };
-    let is_here = match kind {
-        CqlType::Int
-        | CqlType::Bigint
-        | CqlType::Text
-        | CqlType::Blob
-        | CqlType::Boolean
-        | CqlType::Uuid
-        | CqlType::Timestamp => true,
-        CqlType::Set(of) => **of == CqlType::Text,
-        _ => false,
-    };
-    if is_here { Ok(kind.clone()) } else { Err(PlanError::unsupported(format!("type {kind}"))) }
-}
-
 /// The columns of the key in order, each with its part in it.
 fn key_columns<'a>(
     key: &'a PrimaryKey,
@@ -217,8 +185,6 @@ fn key_column(
     let Some((_, ty)) = declared.iter().find(|(other, _)| other == name) else {
         return Err(DefinitionError::UnknownKeyColumn { column, table });
     };
-    if matches!(ty, CqlType::Set(_)) {
-        return Err(DefinitionError::KeyType { column, kind: ty.clone() });
-    }
+    check_key(&column, ty)?;
     Ok((column, kind, ty.clone()))
 }

@@ -179,29 +179,14 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
         "type counter is not supported yet",
     ),
     (
-        "CREATE TABLE x (a tuple<int, text>, k int PRIMARY KEY)",
+        "CREATE TABLE x (a duration PRIMARY KEY)",
         ErrorCode::Invalid,
-        "type tuple<int, text> is not supported yet",
+        "Invalid type duration for PRIMARY KEY column 'a'",
     ),
     (
-        "CREATE TABLE x (a double PRIMARY KEY)",
+        "CREATE TABLE x (a list<set<int>>, k int PRIMARY KEY)",
         ErrorCode::Invalid,
-        "type double is not supported yet",
-    ),
-    (
-        "CREATE TABLE x (a list<int>, k int PRIMARY KEY)",
-        ErrorCode::Invalid,
-        "type list<int> is not supported yet",
-    ),
-    (
-        "CREATE TABLE x (a set<int>, k int PRIMARY KEY)",
-        ErrorCode::Invalid,
-        "type set<int> is not supported yet",
-    ),
-    (
-        "CREATE TABLE x (a frozen<set<text>> PRIMARY KEY)",
-        ErrorCode::Invalid,
-        "type frozen<set<text>> is not supported yet",
+        "Non-frozen collections are not allowed inside collections: list<set<int>>",
     ),
     (
         "CREATE TABLE x (a int STATIC, k int PRIMARY KEY)",
