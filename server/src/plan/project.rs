@@ -411,10 +411,12 @@ fn kind_of(literal: &Literal) -> Result<CqlType, PlanError> {
         Literal::Null => return Err(PlanError::unsupported("null in a list of selections")),
         Literal::Boolean(_) => CqlType::Boolean,
         Literal::Integer(digits) if digits.parse::<i32>().is_ok() => CqlType::Int,
-        Literal::Integer(_) => CqlType::Bigint,
+        Literal::Integer(digits) if digits.parse::<i64>().is_ok() => CqlType::Bigint,
+        Literal::Integer(_) => CqlType::Varint,
         Literal::Float(_) => CqlType::Double,
         Literal::Text(_) => CqlType::Text,
         Literal::Blob(_) => CqlType::Blob,
         Literal::Uuid(_) => CqlType::Uuid,
+        Literal::Duration(_) => CqlType::Duration,
     })
 }
