@@ -33,6 +33,6 @@ pub use columns::{Column, Columns, ColumnsIter, Expiry};
 pub use dot::{Actor, CounterOverflow, Dot};
 pub use rule::{ActorRule, EpochSource, Minter, SafeRule, Seen};
 pub use siblings::{Merged, Siblings, Version};
-pub use stamp::{StampError, Stamped, stamp};
+pub use stamp::{StampError, Stamped, stamp, stamp_after};
 pub use vector::VersionVector;
 pub use write::{Change, ColumnChange, ListEnd, SiblingLimits, Write};

@@ -1,9 +1,11 @@
 //! What one copy of a row does when asked, by this node's coordinator or by another's.
 //!
 //! ```text
-//! stamp   a client's write: read, mint, merge and commit inside the commit loop
-//! apply   a row of another copy: merge and commit inside the commit loop
-//! fetch   a row or a stretch of a partition, read inline from committed rows
+//! write   a client's write of one partition, in one commit
+//!           rows of siblings tables       read, stamped and put inside the commit loop
+//!           cells of last-write-wins ones merged without a read
+//! apply   rows of another copy, in one commit: merged, after a read or without one
+//! fetch   a row or a stretch of keys, read inline from committed rows
 //! ```
 //!
 //! Law: a merged row or a dot leaves this node only after its fsync; a row that cannot be read is a
@@ -11,6 +13,7 @@
 //! arrive at [`Replica::apply`] like any write.
 
 mod apply;
+mod change;
 mod copy;
 mod fetch;
 mod stamp;
@@ -18,8 +21,9 @@ mod stamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use apply::{Apply, ApplyFailure};
-pub use copy::RowCopy;
+pub use apply::{Apply, ApplyFailure, Incoming};
+pub use change::Change;
+pub use copy::{CopyError, RowCopy};
 pub use fetch::{FetchFailure, ReplicaPage};
 pub use stamp::{Stamp, StampFailure};
 
@@ -54,6 +58,11 @@ impl Replica {
     /// The copies in `engine`, which change by way of `commits` only.
     pub fn new(engine: Arc<dyn Engine>, commits: Commits) -> Self {
         Self { engine, commits, counters: Arc::default() }
+    }
+
+    /// The store that holds them.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
     }
 
     /// What should not happen, counted.

@@ -186,6 +186,14 @@ impl Row {
         self.deletion.is_none() && self.marker.is_none() && self.columns.is_empty()
     }
 
+    /// Whether what is known takes away only: deletions, overwritten collections, nulls.
+    pub fn is_removal(&self) -> bool {
+        let sets = |column: &Column| {
+            column.cell.iter().chain(column.elements.values()).any(|cell| cell.value.is_some())
+        };
+        self.marker.is_none() && !self.columns.values().any(sets)
+    }
+
     /// Whether the row is to be seen at `now`: its marker or one of its cells lives.
     pub fn is_living(&self, now: i64) -> bool {
         self.marker.is_some_and(|marker| !marker.expiry.is_over(now))

@@ -144,10 +144,12 @@ impl Siblings {
         Merged { changed, duplicate_dots }
     }
 
-    /// Drops the versions that `context` covers and takes it in; answers how many went.
-    pub(super) fn replace(&mut self, context: &VersionVector) -> usize {
+    /// Drops the versions that `context` covers and takes it in, and those of the `own` dots;
+    /// answers how many went.
+    pub(super) fn replace(&mut self, context: &VersionVector, own: &[Dot]) -> usize {
         let before = self.versions.len();
-        self.versions.retain(|version| !context.covers(version.dot));
+        let is_seen = |dot| context.covers(dot) || own.contains(&dot);
+        self.versions.retain(|version| !is_seen(version.dot));
         self.vector.join(context);
         before - self.versions.len()
     }

@@ -94,21 +94,38 @@ pub fn stamp<E: EpochSource, R: ActorRule>(
     write: &Write,
     minter: &mut Minter<E, R>,
 ) -> Result<Stamped, StampError> {
+    stamp_after(local, write, &[], minter)
+}
+
+/// Carries out a later write of a batch: beside its context it has seen the `own` writes that the
+/// batch has made of this row before.
+///
+/// No context could say so: one that covers a dot covers all that its actor stamped before, and
+/// some of that may be what the client has not seen.
+///
+/// # Errors
+/// [`StampError`]; the local copy then stays as it is.
+pub fn stamp_after<E: EpochSource, R: ActorRule>(
+    local: Option<&Siblings>,
+    write: &Write,
+    own: &[Dot],
+    minter: &mut Minter<E, R>,
+) -> Result<Stamped, StampError> {
     let unwritten = Siblings::default();
     let before = local.unwrap_or(&unwritten);
     let known = local.map(Siblings::vector);
     match &write.change {
         Change::Insert { columns, marker } => {
-            put(before, known, write, (Some(*marker), columns.clone()), minter)
+            put(before, known, (write, own), (Some(*marker), columns.clone()), minter)
         }
         Change::Update(changes) => {
             if !before.vector().includes(&write.context) {
                 return Err(StampError::MissingHistory);
             }
-            let made = update(before, changes, write)?;
-            put(before, known, write, made, minter)
+            let made = update(before, changes, write, own)?;
+            put(before, known, (write, own), made, minter)
         }
-        Change::Remove => remove(before, known, write, minter),
+        Change::Remove => remove(before, known, (write, own), minter),
     }
 }
 
@@ -116,12 +133,12 @@ pub fn stamp<E: EpochSource, R: ActorRule>(
 fn put<E: EpochSource, R: ActorRule>(
     before: &Siblings,
     known: Option<&VersionVector>,
-    write: &Write,
+    (write, own): (&Write, &[Dot]),
     (marker, columns): (Option<Expiry>, Columns),
     minter: &mut Minter<E, R>,
 ) -> Result<Stamped, StampError> {
     let mut row = before.clone();
-    let replaced = row.replace(&write.context);
+    let replaced = row.replace(&write.context, own);
     let siblings = before.versions().len();
     let left = row.versions().len() + 1;
     if left > write.limits.max && left > siblings {
@@ -146,11 +163,11 @@ fn put<E: EpochSource, R: ActorRule>(
 fn remove<E: EpochSource, R: ActorRule>(
     before: &Siblings,
     known: Option<&VersionVector>,
-    write: &Write,
+    (write, own): (&Write, &[Dot]),
     minter: &mut Minter<E, R>,
 ) -> Result<Stamped, StampError> {
     let mut row = before.clone();
-    let replaced = row.replace(&write.context);
+    let replaced = row.replace(&write.context, own);
     let changed = replaced > 0 || row.vector() != before.vector();
     let dot = changed.then(|| minter.mint(known, &write.context)).transpose()?;
     if let Some(dot) = dot {

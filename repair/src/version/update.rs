@@ -14,15 +14,18 @@ use smallvec::SmallVec;
 use types::collection::{self, ListError};
 
 use super::columns::ColumnsWriter;
-use super::{Column, ColumnChange, Columns, Expiry, ListEnd, Siblings, StampError, Version, Write};
+use super::{
+    Column, ColumnChange, Columns, Dot, Expiry, ListEnd, Siblings, StampError, Version, Write,
+};
 
 /// The marker and the columns of the new version.
 pub(super) fn update(
     row: &Siblings,
     changes: &BTreeMap<u32, ColumnChange>,
     write: &Write,
+    own: &[Dot],
 ) -> Result<(Option<Expiry>, Columns), StampError> {
-    let bases = bases(row, write);
+    let bases = bases(row, write, own);
     let marker = bases.iter().filter_map(|base| base.marker).max();
     let columns = match bases.as_slice() {
         [] => Vec::new(),
@@ -33,9 +36,10 @@ pub(super) fn update(
 }
 
 /// The versions that the statement starts from.
-fn bases<'a>(row: &'a Siblings, write: &Write) -> SmallVec<[&'a Version; 4]> {
+fn bases<'a>(row: &'a Siblings, write: &Write, own: &[Dot]) -> SmallVec<[&'a Version; 4]> {
     let living = || row.living(write.now);
-    let covered = living().filter(|version| write.context.covers(version.dot));
+    let is_seen = |dot| write.context.covers(dot) || own.contains(&dot);
+    let covered = living().filter(|version| is_seen(version.dot));
     let covered: SmallVec<[&Version; 4]> = covered.collect();
     if covered.is_empty() { living().take(1).collect() } else { covered }
 }

@@ -9,9 +9,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
-use repair::version::Siblings;
 
 use crate::replica::{ReplicaPage, RowCopy};
 use crate::store::engine::Order;
@@ -34,14 +34,16 @@ pub fn merge_pages(pages: Vec<ReplicaPage>, order: Order) -> MergedPage {
     let ends = pages.iter().filter(|page| page.has_more);
     let ends = ends.filter_map(|page| page.rows.last().map(|(key, _)| key.clone()));
     let known_to = ends.min_by(compare);
-    let mut merged: BTreeMap<Bytes, Siblings> = BTreeMap::new();
+    let mut merged: BTreeMap<Bytes, RowCopy> = BTreeMap::new();
     for (key, row) in pages.into_iter().flat_map(|page| page.rows) {
         if known_to.as_ref().is_none_or(|end| compare(&key, end) != Ordering::Greater) {
-            merged.entry(key).or_default().merge(&row);
+            match merged.entry(key) {
+                Entry::Vacant(place) => drop(place.insert(row)),
+                Entry::Occupied(mut known) => known.get_mut().merge(&row),
+            }
         }
     }
-    let merged = merged.into_iter().map(|(key, row)| (key, RowCopy::Siblings(row)));
-    let mut rows: Vec<_> = merged.collect();
+    let mut rows: Vec<_> = merged.into_iter().collect();
     if order == Order::Reverse {
         rows.reverse();
     }
@@ -51,10 +53,12 @@ pub fn merge_pages(pages: Vec<ReplicaPage>, order: Order) -> MergedPage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::Conflict;
 
     fn page(keys: &[&'static str], has_more: bool) -> ReplicaPage {
-        let rows = keys.iter().map(|key| (Bytes::from(*key), Siblings::default())).collect();
-        ReplicaPage { rows, has_more }
+        let rows =
+            keys.iter().map(|key| (Bytes::from(*key), RowCopy::new(Conflict::Siblings))).collect();
+        ReplicaPage { heads: Vec::new(), rows, has_more }
     }
 
     fn keys(page: &MergedPage) -> Vec<&[u8]> {

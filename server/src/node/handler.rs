@@ -108,8 +108,9 @@ impl PeerHandler {
                 self.apply(key, row, made_us).await
             }
             Request::ReadRow => {
-                let (key, _) = self.row(received.body)?;
-                let row = self.replica.fetch(&key).map_err(|_| Refusal::StoreFailed)?;
+                let (key, table) = self.row(received.body)?;
+                let row =
+                    self.replica.fetch(table.conflict, &key).map_err(|_| Refusal::StoreFailed)?;
                 Ok((Answer::Row, row.iter().map(|row| Bytes::from(row.encode())).collect()))
             }
             Request::ReadRange { start_len, rows_max, is_reverse } => {
@@ -146,19 +147,19 @@ impl PeerHandler {
             return Err(Refusal::Stale { age_us });
         }
         let (key, _) = self.row(key)?;
-        match self.replica.apply(key, row).await {
+        match self.replica.apply(vec![(key.into(), row)]).await {
             Ok(()) => Ok((Answer::Applied, Body::new())),
             Err(failure) => Err(refusal(&failure)),
         }
     }
 
     fn read_range(&self, start: Bytes, end: Bytes, order: Order, rows_max: u32) -> Outcome {
-        self.row(start.clone())?;
+        let (_, table) = self.row(start.clone())?;
         let range = KeyRange::between(start, end);
         if range.is_empty() {
             return Err(Refusal::Damaged);
         }
-        let page = self.replica.fetch_range(&range, order, rows_max);
+        let page = self.replica.fetch_range(table.conflict, &range, order, rows_max);
         let page = page.map_err(|_| Refusal::StoreFailed)?;
         let mut rows = RowList::default();
         for (key, row) in &page.rows {

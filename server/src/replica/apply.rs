@@ -1,38 +1,58 @@
-//! A row of another copy, merged into this one.
+//! Rows of other copies, merged into this one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use repair::cells::{self, Kind, kind_of};
 use repair::version::{ActorRule, Minter, SafeRule, Siblings, apply};
 
 use super::stamp::{Epochs, put_row, read_row};
 use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
+use crate::store::engine::Family;
 use crate::store::identity::EpochError;
 use crate::store::keys::RowKey;
 
-/// Why a row was not merged. Unless the store failed, nothing was done.
+/// Why rows were not merged. Unless the store failed, nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyFailure {
-    /// The row that was sent or the one that is stored cannot be read.
+    /// A row that was sent or one that is stored cannot be read.
     Damaged,
-    /// The merged row needs an entry of a fresh epoch, and this store may deal out none now.
+    /// A merged row needs an entry of a fresh epoch, and this store may deal out none now.
     Epoch(EpochError),
     /// Too many writes are waiting.
     Overloaded,
     /// The disk is nearly full.
     NoSpace,
-    /// The store failed; whether the row is logged is unknown.
+    /// The store failed; whether the rows are logged is unknown.
     Store,
 }
 
-/// A row of another copy, merged by the commit loop.
+/// What another copy holds under one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A row of a siblings table, to be merged after a read.
+    Siblings {
+        /// Its key.
+        key: RowKey,
+        /// The other copy.
+        row: Siblings,
+    },
+    /// A row of a last-write-wins table or range tombstones, to be merged blindly.
+    Cells {
+        /// The key of the row, or the partition's prefix.
+        key: Bytes,
+        /// The value as it is stored.
+        operand: Bytes,
+    },
+}
+
+/// Rows of another copy, merged by the commit loop: all or none of them.
 #[derive(Debug)]
 pub struct Apply<R = SafeRule> {
-    /// The row's key.
-    pub key: RowKey,
-    /// The other copy.
-    pub incoming: Siblings,
+    /// The rows.
+    pub rows: Vec<Incoming>,
     /// The actor rule; tests plant unsafe ones here.
     pub rule: R,
     /// Where damage and duplicates are counted.
@@ -43,40 +63,104 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
     type Answer = Result<(), ApplyFailure>;
 
     fn size(&self) -> usize {
-        let versions = self.incoming.versions().iter();
-        let columns: usize = versions.map(|version| version.columns.as_bytes().len()).sum();
-        self.key.as_bytes().len() + columns
+        self.rows.iter().map(Incoming::size).sum()
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
-        let local = read_row(view, &self.key, &self.counters)?;
-        let store = view.store();
-        let mut minter = Minter { store, epochs: Epochs::of(view), rule: self.rule };
-        let applied = apply(local.as_ref(), &self.incoming, false, &mut minter);
-        if let Some(error) = minter.epochs.failure {
-            return Err(ApplyFailure::Epoch(error));
+        let Self { rows, rule, counters } = self;
+        let mut merged: BTreeMap<RowKey, Siblings> = BTreeMap::new();
+        let mut operands = Vec::new();
+        for incoming in rows {
+            match incoming {
+                Incoming::Cells { key, operand } => operands.push((key, operand)),
+                Incoming::Siblings { key, row } => {
+                    let before = match merged.get(&key) {
+                        Some(row) => Some(row.clone()),
+                        None => read_row(view, &key, &counters)?,
+                    };
+                    if let Some(row) = merge(view, before.as_ref(), &row, &rule, &counters)? {
+                        merged.insert(key, row);
+                    }
+                }
+            }
         }
-        if applied.duplicate_dots > 0 {
-            ReplicaCounters::count(&self.counters.duplicate_dots, applied.duplicate_dots);
-            tracing::error!(count = applied.duplicate_dots, "a dot came twice: both are kept");
+        // Nothing fails from here on.
+        for (key, row) in &merged {
+            put_row(view, key, row, &counters);
         }
-        if applied.changed {
-            put_row(view, &self.key, &applied.row, &self.counters);
+        for (key, operand) in operands {
+            view.merge(Family::Rows, key, operand);
         }
         Ok(())
     }
 }
 
+/// The local copy with the incoming one merged in, unless that changes nothing.
+fn merge<R: ActorRule>(
+    view: &mut View<'_>,
+    local: Option<&Siblings>,
+    incoming: &Siblings,
+    rule: &R,
+    counters: &ReplicaCounters,
+) -> Result<Option<Siblings>, ApplyFailure> {
+    let store = view.store();
+    let mut minter = Minter { store, epochs: Epochs::of(view), rule };
+    let applied = apply(local, incoming, false, &mut minter);
+    if let Some(error) = minter.epochs.failure {
+        return Err(ApplyFailure::Epoch(error));
+    }
+    if applied.duplicate_dots > 0 {
+        ReplicaCounters::count(&counters.duplicate_dots, applied.duplicate_dots);
+        tracing::error!(count = applied.duplicate_dots, "a dot came twice: both are kept");
+    }
+    Ok(applied.changed.then_some(applied.row))
+}
+
+impl Incoming {
+    /// Reads what another copy has sent under `key`: its first byte tells what it is.
+    ///
+    /// # Errors
+    /// [`ApplyFailure::Damaged`] where it cannot be read: a copy spreads nothing of that sort.
+    pub fn read(key: Bytes, value: Bytes) -> Result<Self, ApplyFailure> {
+        let damaged = ApplyFailure::Damaged;
+        match kind_of(&value) {
+            Some(Kind::Siblings) => {
+                let key = RowKey::read(key).map_err(|_| damaged.clone())?;
+                let row = Siblings::decode(&value).map_err(|_| damaged)?;
+                Ok(Self::Siblings { key, row })
+            }
+            Some(Kind::Row) if cells::Row::decode(&value).is_ok() => {
+                Ok(Self::Cells { key, operand: value })
+            }
+            Some(Kind::Ranges) if cells::Ranges::decode(&value).is_ok() => {
+                Ok(Self::Cells { key, operand: value })
+            }
+            _ => Err(damaged),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Cells { key, operand } => key.len() + operand.len(),
+            Self::Siblings { key, row } => {
+                let versions = row.versions().iter();
+                let columns: usize = versions.map(|version| version.columns.as_bytes().len()).sum();
+                key.as_bytes().len() + columns
+            }
+        }
+    }
+}
+
 impl Replica {
-    /// Merges a row of another copy, as it is stored there, into this one; the answer comes after
-    /// its fsync.
+    /// Merges rows and range tombstones of another copy, as they are stored there, into this one;
+    /// the answer comes after their fsync. All are merged, or none.
     ///
     /// # Errors
     /// [`ApplyFailure`].
-    pub async fn apply(&self, key: RowKey, row: Bytes) -> Result<(), ApplyFailure> {
-        let incoming = Siblings::decode(&row).map_err(|_| ApplyFailure::Damaged)?;
-        let counters = Arc::clone(&self.counters);
-        let apply = Apply { key, incoming, rule: SafeRule, counters };
+    pub async fn apply(&self, rows: Vec<(Bytes, Bytes)>) -> Result<(), ApplyFailure> {
+        let rows = rows.into_iter().map(|(key, value)| Incoming::read(key, value));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let apply = Apply { rows, rule: SafeRule, counters: Arc::clone(&self.counters) };
         self.commits.submit(apply).await.unwrap_or_else(|error| Err(failure(&error)))
     }
 }

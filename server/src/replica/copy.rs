@@ -4,8 +4,8 @@
 //! any number of times. Callers: reads, here and in the coordinator. Pure.
 
 use bytes::Bytes;
-use repair::cells;
-use repair::version::{DecodeError, Siblings};
+use repair::version::Siblings;
+use repair::{cells, version};
 
 use crate::metadata::Conflict;
 
@@ -16,6 +16,17 @@ pub enum RowCopy {
     Siblings(Siblings),
     /// A row of a last-write-wins table.
     Cells(cells::Row),
+}
+
+/// Why bytes are no row of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// They are no row of a siblings table.
+    #[error(transparent)]
+    Siblings(#[from] version::DecodeError),
+    /// They are no row of a last-write-wins table.
+    #[error(transparent)]
+    Cells(#[from] cells::DecodeError),
 }
 
 impl RowCopy {
@@ -30,9 +41,12 @@ impl RowCopy {
     /// Reads a row as it is stored or was sent.
     ///
     /// # Errors
-    /// [`DecodeError`] where the bytes are no row of a table of that conflict mode.
-    pub fn decode(_: Conflict, bytes: &Bytes) -> Result<Self, DecodeError> {
-        Siblings::decode(bytes).map(Self::Siblings)
+    /// [`CopyError`] where the bytes are no row of a table of that conflict mode.
+    pub fn decode(conflict: Conflict, bytes: &Bytes) -> Result<Self, CopyError> {
+        Ok(match conflict {
+            Conflict::Siblings => Self::Siblings(Siblings::decode(bytes)?),
+            Conflict::Lww => Self::Cells(cells::Row::decode(bytes)?),
+        })
     }
 
     /// The row as it is stored and sent.
@@ -48,8 +62,16 @@ impl RowCopy {
         match (self, other) {
             (Self::Siblings(row), Self::Siblings(other)) => drop(row.merge(other)),
             (Self::Cells(row), Self::Cells(other)) => row.merge(other),
-            // A table keeps its mode for life, so no two copies differ in it.
+            // A table keeps its mode for life, and its copies are decoded by it.
             (Self::Siblings(_), Self::Cells(_)) | (Self::Cells(_), Self::Siblings(_)) => {}
+        }
+    }
+
+    /// Whether nothing is known of the row, not even that it was deleted.
+    pub fn is_unwritten(&self) -> bool {
+        match self {
+            Self::Siblings(row) => row.is_unwritten(),
+            Self::Cells(row) => row.is_unwritten(),
         }
     }
 
@@ -66,6 +88,22 @@ impl RowCopy {
         match self {
             Self::Siblings(row) => Some(row),
             Self::Cells(_) => None,
+        }
+    }
+
+    /// The row of a last-write-wins table; none in a table of another mode.
+    pub fn as_cells(&self) -> Option<&cells::Row> {
+        match self {
+            Self::Siblings(_) => None,
+            Self::Cells(row) => Some(row),
+        }
+    }
+
+    /// The row of a last-write-wins table itself; none in a table of another mode.
+    pub fn into_cells(self) -> Option<cells::Row> {
+        match self {
+            Self::Siblings(_) => None,
+            Self::Cells(row) => Some(row),
         }
     }
 }

@@ -1,13 +1,15 @@
-//! A client's write, stamped by this copy.
+//! A client's write of one partition: rows stamped by this copy, cells merged as they are.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use repair::version::{
-    ActorRule, Change, ColumnChange, EpochSource, Minter, SafeRule, Siblings, StampError, Stamped,
-    Write, stamp,
+    ActorRule, Dot, EpochSource, Minter, SafeRule, Siblings, StampError, Stamped, Write,
+    stamp_after,
 };
 
-use super::{FetchFailure, Replica, ReplicaCounters};
+use super::{Change, FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
 use crate::store::engine::Family;
 use crate::store::identity::EpochError;
@@ -24,19 +26,17 @@ pub enum StampFailure {
     Overloaded,
     /// The disk is nearly full; nothing was written.
     NoSpace,
-    /// The stored row cannot be read; nothing was written.
+    /// A stored row, or what should be merged into one, cannot be read; nothing was written.
     Damaged,
     /// The store failed; whether the write is logged is unknown.
     Store,
 }
 
-/// A client's write of one row, carried out by the commit loop.
+/// A client's write of rows of one partition, carried out by the commit loop: all or none of it.
 #[derive(Debug)]
 pub struct Stamp<R = SafeRule> {
-    /// The row.
-    pub key: RowKey,
-    /// What it does.
-    pub write: Write,
+    /// What it does, in this order: a later change of a row has seen the earlier ones.
+    pub changes: Vec<Change>,
     /// Under which actor; tests plant unsafe rules here.
     pub rule: R,
     /// Where damage is counted.
@@ -44,43 +44,103 @@ pub struct Stamp<R = SafeRule> {
 }
 
 impl<R: ActorRule + Send + 'static> Mutation for Stamp<R> {
-    type Answer = Result<Stamped, StampFailure>;
+    /// What became of the versioned changes, in order.
+    type Answer = Result<Vec<Stamped>, StampFailure>;
 
     fn size(&self) -> usize {
-        self.key.as_bytes().len() + change_size(&self.write.change)
+        self.changes.iter().map(Change::size).sum()
     }
 
     fn may_use_reserve(&self) -> bool {
-        matches!(self.write.change, Change::Remove)
+        self.changes.iter().all(Change::is_removal)
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
+        let Self { changes, rule, counters } = self;
+        let mut stamping = Stamping { rows: BTreeMap::new(), stamped: Vec::new() };
+        let mut operands = Vec::new();
+        for change in changes {
+            match change {
+                Change::Cells { key, operand } => operands.push((key, operand)),
+                Change::Versioned { key, write } => {
+                    stamping.stamp(view, key, &write, &rule, &counters)?;
+                }
+            }
+        }
+        // Nothing fails from here on.
+        for (key, row) in stamping.rows {
+            if let (Some(row), true) = (row.row, row.changed) {
+                put_row(view, &key, &row, &counters);
+            }
+        }
+        for (key, operand) in operands {
+            view.merge(Family::Rows, key, operand);
+        }
+        Ok(stamping.stamped)
+    }
+}
+
+/// The versioned changes of a write, so far.
+struct Stamping {
+    /// The rows that it changes; ordered, so that a batch is the same each time.
+    rows: BTreeMap<RowKey, StampedRow>,
+    stamped: Vec<Stamped>,
+}
+
+/// A row and the dots that the write has minted for it.
+struct StampedRow {
+    row: Option<Siblings>,
+    own: Vec<Dot>,
+    changed: bool,
+}
+
+impl Stamping {
+    fn stamp<R: ActorRule>(
+        &mut self,
+        view: &mut View<'_>,
+        key: RowKey,
+        write: &Write,
+        rule: &R,
+        counters: &ReplicaCounters,
+    ) -> Result<(), StampFailure> {
         if !view.is_confirmed() {
             return Err(StampFailure::Epoch(EpochError::Unconfirmed));
         }
-        let local = read_row(view, &self.key, &self.counters)?;
+        let known = match self.rows.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let row = read_row(view, place.key(), counters)?;
+                place.insert(StampedRow { row, own: Vec::new(), changed: false })
+            }
+        };
         let store = view.store();
-        let mut minter = Minter { store, epochs: Epochs::of(view), rule: self.rule };
-        let stamped = stamp(local.as_ref(), &self.write, &mut minter);
+        let mut minter = Minter { store, epochs: Epochs::of(view), rule };
+        let stamped = stamp_after(known.row.as_ref(), write, &known.own, &mut minter);
         if let Some(error) = minter.epochs.failure {
             return Err(StampFailure::Epoch(error));
         }
         let stamped = stamped.map_err(StampFailure::Row)?;
         if stamped.changed {
-            put_row(view, &self.key, &stamped.row, &self.counters);
+            known.row = Some(stamped.row.clone());
+            known.own.extend(stamped.dot);
+            known.changed = true;
         }
-        Ok(stamped)
+        self.stamped.push(stamped);
+        Ok(())
     }
 }
 
 impl Replica {
-    /// Carries out a client's write on this copy; the answer comes after its fsync.
+    /// Carries out a client's write of rows of one partition on this copy, all of it or none; the
+    /// answer comes after its fsync, with what became of the versioned changes, in order.
     ///
     /// # Errors
     /// [`StampFailure`].
-    pub async fn stamp(&self, key: RowKey, write: Write) -> Result<Stamped, StampFailure> {
-        let counters = Arc::clone(&self.counters);
-        let stamp = Stamp { key, write, rule: SafeRule, counters };
+    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<Stamped>, StampFailure> {
+        if !changes.iter().all(Change::is_readable) {
+            return Err(StampFailure::Damaged);
+        }
+        let stamp = Stamp { changes, rule: SafeRule, counters: Arc::clone(&self.counters) };
         self.commits.submit(stamp).await.unwrap_or_else(|error| Err(failure(&error)))
     }
 }
@@ -96,30 +156,6 @@ fn failure(error: &CommitError) -> StampFailure {
         CommitError::Overloaded { .. } | CommitError::Stopped => StampFailure::Overloaded,
         CommitError::NoSpace { .. } => StampFailure::NoSpace,
         _ => StampFailure::Store,
-    }
-}
-
-/// About how many bytes a change adds to its row.
-fn change_size(change: &Change) -> usize {
-    match change {
-        Change::Insert { columns, .. } => columns.as_bytes().len(),
-        Change::Update(columns) => columns.values().map(column_size).sum(),
-        Change::Remove => 0,
-    }
-}
-
-fn column_size(change: &ColumnChange) -> usize {
-    match change {
-        ColumnChange::Set { value: bytes, .. }
-        | ColumnChange::SetAdd { elements: bytes, .. }
-        | ColumnChange::SetRemove { elements: bytes, .. }
-        | ColumnChange::ListAdd { elements: bytes, .. }
-        | ColumnChange::ListRemove { elements: bytes, .. } => bytes.len(),
-        ColumnChange::ListPut { places, .. } => {
-            places.values().flatten().map(|element| element.len() + 4).sum()
-        }
-        ColumnChange::MapPut { removed, entries, .. } => removed.len() + entries.len(),
-        ColumnChange::Clear => 0,
     }
 }
 

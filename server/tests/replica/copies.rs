@@ -9,7 +9,8 @@ use repair::version::{
     Change, Column, Columns, Expiry, SafeRule, Siblings, Stamped, VersionVector, Write,
 };
 use starling_server::commits::Commits;
-use starling_server::replica::{ApplyFailure, FetchFailure, Replica, Stamp, StampFailure};
+use starling_server::metadata::Conflict;
+use starling_server::replica::{self, ApplyFailure, FetchFailure, Replica, Stamp, StampFailure};
 use starling_server::store::commit::{CommitError, Job, Promise, QueueLimits, queue};
 use starling_server::store::engine::{Family, KeyRange, Order};
 use starling_server::store::identity::EpochError;
@@ -43,11 +44,15 @@ fn writers_of_one_row_in_one_group_get_different_dots_and_one_fsync() {
     let (jobs, answers): (Vec<_>, Vec<_>) = (0..64)
         .map(|number| {
             let (key, write) = (key(1), insert(&number.to_string()));
-            Job::new(Stamp { key, write, rule: SafeRule, counters: Arc::clone(&store.counters) })
+            let changes = vec![replica::Change::Versioned { key, write }];
+            Job::new(Stamp { changes, rule: SafeRule, counters: Arc::clone(&store.counters) })
         })
         .unzip();
     store.committer.run_group(jobs).unwrap();
-    let dots = answers.into_iter().map(|answer| answer.wait().unwrap().unwrap().dot.unwrap());
+    let dots = answers.into_iter().map(|answer| {
+        let stamped = answer.wait().unwrap().unwrap();
+        stamped[0].dot.unwrap()
+    });
     assert_eq!(dots.collect::<BTreeSet<_>>().len(), 64);
     assert_eq!(store.row(&key(1)).unwrap().versions().len(), 64);
     assert_eq!(store.engine.stats().log_syncs, before + 1);
@@ -167,7 +172,7 @@ fn a_store_that_nobody_has_confirmed_mints_nothing() {
 }
 
 /// A replica whose commit loop does not run: what is read needs none.
-fn reader(disk: &MemoryDisk) -> Replica {
+pub(crate) fn reader(disk: &MemoryDisk) -> Replica {
     let mut drawn = 100;
     let opened = open_in_memory(disk, &mut || {
         drawn += 1;
@@ -188,7 +193,8 @@ fn pages_hold_as_many_rows_as_were_asked_for_and_say_whether_there_are_more() {
     }
     let replica = reader(&store.disk);
     let page = |order, rows_max| {
-        let page = replica.fetch_range(&KeyRange::all(), order, rows_max).unwrap();
+        let page =
+            replica.fetch_range(Conflict::Siblings, &KeyRange::all(), order, rows_max).unwrap();
         let keys = page.rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
         (keys, page.has_more)
     };
@@ -208,7 +214,9 @@ fn large_rows_make_short_pages_of_one_row_at_least() {
     for number in 1..=3 {
         stamped(&mut store, number, insert(&large));
     }
-    let page = reader(&store.disk).fetch_range(&KeyRange::all(), Order::Forward, 100).unwrap();
+    let replica = reader(&store.disk);
+    let page =
+        replica.fetch_range(Conflict::Siblings, &KeyRange::all(), Order::Forward, 100).unwrap();
     assert_eq!((page.rows.len(), page.has_more), (2, true));
 }
 
@@ -219,8 +227,8 @@ fn a_page_with_a_damaged_row_is_not_served() {
     stamped(&mut store, 2, insert("y"));
     store.plant(&key(1), Some(damaged(&row)));
     let replica = reader(&store.disk);
-    assert_eq!(replica.fetch(&key(1)), Err(FetchFailure));
-    assert_eq!(replica.fetch(&key(3)), Ok(None));
-    let page = replica.fetch_range(&KeyRange::all(), Order::Forward, 100);
+    assert_eq!(replica.fetch(Conflict::Siblings, &key(1)), Err(FetchFailure));
+    assert_eq!(replica.fetch(Conflict::Siblings, &key(3)), Ok(None));
+    let page = replica.fetch_range(Conflict::Siblings, &KeyRange::all(), Order::Forward, 100);
     assert_eq!(page, Err(FetchFailure));
 }

@@ -1,6 +1,7 @@
 //! Copies of rows in a store that models its log: the rules of `repair::version` where they meet
 //! the commit loop.
 
+mod cells;
 mod copies;
 mod losses;
 mod power;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use repair::version::{Change, Columns, Expiry, SafeRule, VersionVector};
-use starling_server::replica::Stamp;
+use starling_server::replica::{self, Stamp};
 use starling_server::store::commit::{Job, Mutation, Pending, Promise};
 
 use super::store::{Store, key, write};
@@ -33,7 +33,8 @@ fn job(store: &Store, row: u64) -> (Job<Stamp>, Pending<<Stamp as Mutation>::Ans
     let insert = Change::Insert { columns: Columns::default(), marker: Expiry::Never };
     let write = write(&VersionVector::default(), insert);
     let counters = Arc::clone(&store.counters);
-    Job::new(Stamp { key: key(row), write, rule: SafeRule, counters })
+    let changes = vec![replica::Change::Versioned { key: key(row), write }];
+    Job::new(Stamp { changes, rule: SafeRule, counters })
 }
 
 /// How many acknowledged rows are gone after all cuts, of how many.

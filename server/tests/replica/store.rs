@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use repair::version::{ActorRule, Change, SiblingLimits, Siblings, Stamped, VersionVector, Write};
+use repair::version::{self, ActorRule, SiblingLimits, Siblings, Stamped, VersionVector, Write};
 use ring::{StoreId, Token};
-use starling_server::replica::{Apply, ApplyFailure, ReplicaCounters, Stamp, StampFailure};
+use starling_server::replica::{
+    Apply, ApplyFailure, Change, Incoming, ReplicaCounters, Stamp, StampFailure,
+};
 use starling_server::store::commit::{CommitError, Committer, Mutation, Promise, View};
 use starling_server::store::engine::{Engine, Family};
 use starling_server::store::keys::{RowKey, TableLife};
@@ -18,7 +20,7 @@ pub(crate) fn key(number: u64) -> RowKey {
 }
 
 /// A write by a client who has seen `context`, at no particular time.
-pub(crate) fn write(context: &VersionVector, change: Change) -> Write {
+pub(crate) fn write(context: &VersionVector, change: version::Change) -> Write {
     let context = context.clone();
     Write { context, change, now: 0, write_time: 0, limits: SiblingLimits::default() }
 }
@@ -78,7 +80,16 @@ impl Store {
         write: Write,
         rule: R,
     ) -> Result<Stamped, Refused<StampFailure>> {
-        let stamp = Stamp { key, write, rule, counters: Arc::clone(&self.counters) };
+        let stamped = self.stamp_all(vec![Change::Versioned { key, write }], rule)?;
+        Ok(stamped.into_iter().next().expect("each versioned change is answered"))
+    }
+
+    pub(crate) fn stamp_all<R: ActorRule + Send + 'static>(
+        &mut self,
+        changes: Vec<Change>,
+        rule: R,
+    ) -> Result<Vec<Stamped>, Refused<StampFailure>> {
+        let stamp = Stamp { changes, rule, counters: Arc::clone(&self.counters) };
         Ok(self.committer.run(stamp)??)
     }
 
@@ -88,7 +99,8 @@ impl Store {
         incoming: Siblings,
         rule: R,
     ) -> Result<(), Refused<ApplyFailure>> {
-        let apply = Apply { key, incoming, rule, counters: Arc::clone(&self.counters) };
+        let rows = vec![Incoming::Siblings { key, row: incoming }];
+        let apply = Apply { rows, rule, counters: Arc::clone(&self.counters) };
         Ok(self.committer.run(apply)??)
     }
 

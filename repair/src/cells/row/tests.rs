@@ -98,6 +98,21 @@ fn a_row_lives_by_its_marker_or_by_any_cell() {
 }
 
 #[test]
+fn a_row_without_marker_or_value_takes_away_only() {
+    let mut row = Row::default();
+    row.delete(3);
+    row.set(1, at(5, 1), NEVER, None);
+    row.reset(2, at(5, 1));
+    row.set_element(2, Bytes::new(), at(5, 1), NEVER, None);
+    assert!(row.is_removal());
+    let (mut marked, mut set) = (row.clone(), row.clone());
+    marked.mark(at(5, 1), Expiry::At(6));
+    set.set(3, at(5, 1), NEVER, text(""));
+    row.set_element(2, Bytes::new(), at(6, 1), NEVER, text(""));
+    assert!(!marked.is_removal() && !set.is_removal() && !row.is_removal());
+}
+
+#[test]
 fn an_expired_cell_stays_and_hides_what_it_replaced() {
     let mut row = Row::default();
     row.set(1, at(5, 1), NEVER, text("old"));

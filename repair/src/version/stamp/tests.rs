@@ -67,6 +67,41 @@ fn crowd(count: u64) -> (Siblings, Dot) {
     (row([dot(2, 1, count)], versions), dot(2, 1, count))
 }
 
+// Later writes of one batch.
+
+#[test]
+fn a_later_write_of_a_batch_replaces_what_the_earlier_one_made_and_nothing_else() {
+    // The store has stamped this row before, so all dots are of one actor, and a context with the
+    // last of them would cover the first too.
+    let theirs = || version(dot(1, 101, 1), "theirs");
+    let local = row([dot(1, 101, 1)], [theirs()]);
+    let first = stamped(&local, &write(&[], insert("first")));
+    let own = [first.dot.unwrap()];
+    assert_eq!(own, [dot(1, 101, 2)]);
+    let next =
+        |change| stamp_after(Some(&first.row), &write(&[], change), &own, &mut minter(1)).unwrap();
+    for change in [insert("second"), update([(1, set("second"))])] {
+        let second = next(change);
+        assert_eq!((second.row.versions().len(), second.replaced), (2, 1));
+        assert_eq!(second.row.versions()[0], theirs());
+        assert_eq!(made(&second), [(1, &b"second"[..], Expiry::Never)]);
+    }
+    let removed = next(Change::Remove);
+    assert_eq!((removed.row.versions(), removed.replaced), (&[theirs()][..], 1));
+}
+
+#[test]
+fn a_later_update_of_a_batch_starts_from_what_the_earlier_write_made() {
+    let local = row([dot(2, 1, 9)], [version(dot(2, 1, 9), "newer clock")]);
+    let first = stamped(&local, &Write { write_time: 1, ..write(&[], insert("first")) });
+    let own = [first.dot.unwrap()];
+    let change = write(&[], update([(2, set("second"))]));
+    let second = stamp_after(Some(&first.row), &change, &own, &mut minter(1)).unwrap();
+    let columns = [(1, &b"first"[..], Expiry::Never), (2, b"second", Expiry::Never)];
+    assert_eq!(made(&second), columns);
+    assert_eq!(second.row.versions().len(), 2);
+}
+
 // Versions: what goes, what stays.
 
 #[test]

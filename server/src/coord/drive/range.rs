@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use repair::version::Siblings;
 use ring::HostId;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,8 +12,9 @@ use crate::coord::error::ReadError;
 use crate::coord::gather::Gather;
 use crate::coord::page::{MergedPage, merge_pages};
 use crate::coord::request::RangeRead;
+use crate::metadata::Conflict;
 use crate::peer::{Answer, Body, Reply, Request, RowList};
-use crate::replica::ReplicaPage;
+use crate::replica::{ReplicaPage, RowCopy};
 use crate::store::engine::Order;
 
 impl Coordinator {
@@ -57,7 +57,12 @@ impl Coordinator {
         deadline: Instant,
     ) -> (HostId, Result<ReplicaPage, ()>) {
         if of == self.cluster.me() {
-            let page = self.replica.fetch_range(&read.range, read.order, read.rows_max);
+            let page = self.replica.fetch_range(
+                read.table.conflict,
+                &read.range,
+                read.order,
+                read.rows_max,
+            );
             return (of, page.map_err(|_| ()));
         }
         let start = read.range.start().clone();
@@ -69,18 +74,26 @@ impl Coordinator {
         let end = read.range.end().cloned().expect("a range within a partition ends");
         let body = Body::from_iter([start, end]);
         let page = match self.call(place, of, request, body, deadline).await {
-            Ok(Reply { answer: Answer::Rows { more }, body, .. }) => {
-                RowList::read(body).ok_or(()).and_then(|rows| decode_page(rows, more))
-            }
+            Ok(Reply { answer: Answer::Rows { more }, body, .. }) => RowList::read(body)
+                .ok_or(())
+                .and_then(|rows| decode_page(read.table.conflict, rows, more)),
             _ => Err(()),
         };
         (of, page)
     }
 }
 
-fn decode_page(rows: Vec<(Bytes, Bytes)>, has_more: bool) -> Result<ReplicaPage, ()> {
-    let decode = |(key, row)| Siblings::decode(&row).map(|row| (key, row)).map_err(|_| ());
+fn decode_page(
+    conflict: Conflict,
+    rows: Vec<(Bytes, Bytes)>,
+    has_more: bool,
+) -> Result<ReplicaPage, ()> {
+    let decode = |(key, row)| RowCopy::decode(conflict, &row).map(|row| (key, row)).map_err(|_| ());
     let rows = rows.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     // A page without rows must be the last one, or the next round would begin where it did.
-    if has_more && rows.is_empty() { Err(()) } else { Ok(ReplicaPage { rows, has_more }) }
+    if has_more && rows.is_empty() {
+        Err(())
+    } else {
+        Ok(ReplicaPage { heads: Vec::new(), rows, has_more })
+    }
 }

@@ -69,8 +69,7 @@ impl Coordinator {
         deadline: Instant,
     ) -> (HostId, Result<Option<RowCopy>, ()>) {
         if of == self.cluster.me() {
-            let row = self.replica.fetch(key).map_err(|_| ());
-            return (of, row.map(|row| row.map(RowCopy::Siblings)));
+            return (of, self.replica.fetch(conflict, key).map_err(|_| ()));
         }
         let body = Body::from_iter([key.as_bytes().clone()]);
         let row = match self.call(place, of, Request::ReadRow, body, deadline).await {

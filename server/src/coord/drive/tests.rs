@@ -245,7 +245,10 @@ async fn a_replica_that_may_not_mint_yet_lets_another_one_carry_the_write_out() 
     let restarted = Restarted::with_peers([true, true], 1).await;
     assert_eq!(restarted.replaced().await, Ok(7));
     assert_eq!(restarted.forwarded().iter().sum::<usize>(), 1);
-    assert_eq!(restarted.coordinator.replica.fetch(&restarted.write().key), Ok(None));
+    assert_eq!(
+        restarted.coordinator.replica.fetch(Conflict::Siblings, &restarted.write().key),
+        Ok(None)
+    );
 }
 
 #[tokio::test]

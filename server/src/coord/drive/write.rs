@@ -17,7 +17,7 @@ use crate::coord::request::{PartitionWrite, RowChange, RowRead};
 use crate::coord::write::{WriteOp, WriteStep, WriteSteps, Written};
 use crate::metadata::Table;
 use crate::peer::{Answer, Body, Request};
-use crate::replica::{ApplyFailure, StampFailure};
+use crate::replica::{ApplyFailure, Change, StampFailure};
 use crate::store::keys::RowKey;
 
 /// How often an operation is placed anew because the replica that was asked knew a newer epoch.
@@ -151,7 +151,11 @@ impl Coordinator {
         }
         let replica = Arc::clone(&self.replica);
         let (key, client_write) = (write.key.clone(), client_write.clone());
-        let mut stamping = Box::pin(async move { replica.stamp(key, client_write).await });
+        let mut stamping = Box::pin(async move {
+            let change = Change::Versioned { key, write: client_write };
+            let stamped = replica.write(vec![change]).await?;
+            Ok(stamped.into_iter().next().expect("each versioned change is answered"))
+        });
         match timeout_at(deadline, &mut stamping).await {
             Ok(Ok(stamped)) => Ok(Written {
                 row: stamped.row,
@@ -201,7 +205,7 @@ impl Coordinator {
         let at_least = Some(context.clone());
         let read = RowRead { table, key, level: Consistency::One, at_least };
         let Ok(row) = self.read_row_by(read, deadline).await else { return Ok(false) };
-        match self.replica.apply(write.key.clone(), row.encode().into()).await {
+        match self.replica.apply(vec![(write.key.as_bytes().clone(), row.encode().into())]).await {
             Err(ApplyFailure::Epoch(error)) => Err(StampFailure::Epoch(error)),
             applied => Ok(applied.is_ok()),
         }
