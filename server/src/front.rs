@@ -16,6 +16,7 @@ mod execute;
 mod listen;
 mod session;
 mod statement;
+mod truncate;
 
 use std::sync::Arc;
 use std::time::Duration;

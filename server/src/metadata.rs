@@ -10,17 +10,23 @@
 //! same value. Requests read one [`Snapshot`] from start to end and never wait for the register.
 //! Pure: no I/O, no clock; identities and secrets come in as arguments.
 
+mod alter;
 mod change;
 mod schema;
 mod snapshot;
+mod stored;
 mod value;
 
+pub use alter::Alteration;
 pub use change::{Change, ChangeError, Declined, Founding};
 pub use schema::{
-    Column, ColumnId, ColumnKind, Conflict, Keyspace, Schema, Table, TableId, TableSpec,
+    COLUMN_IDS_MAX, COLUMNS_MAX, Column, ColumnId, ColumnKind, Conflict, Keyspace, Schema, Table,
+    TableId, TableSpec,
 };
-pub use snapshot::{KeyspaceEntry, Snapshot};
-pub use value::{ClusterMetadata, DecodeError, Member, Secret, Secrets};
+pub use snapshot::{KeyspaceEntry, Life, Snapshot};
+pub use stored::DecodeError;
+pub(crate) use stored::FirstForm;
+pub use value::{ClusterMetadata, Member, Secret, Secrets};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -10,6 +10,7 @@
 mod environment;
 mod handler;
 mod introduction;
+mod life;
 mod serve;
 
 pub use environment::{Environment, Pace, Threads};

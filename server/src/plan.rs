@@ -67,6 +67,8 @@ pub enum Plan {
     Use(String),
     /// Ask the register for a change of the schema.
     Schema(Box<SchemaPlan>),
+    /// Take all rows of a table away.
+    Truncate(Box<TruncatePlan>),
     /// Write one row.
     Write(Box<WritePlan>),
     /// Read the rows of some stretches of partitions and remove each with its own context.
@@ -89,6 +91,15 @@ pub struct SchemaPlan {
     pub change: Change,
     /// What to answer when the register has made a new value of it; without one the answer is void.
     pub event: wire::SchemaChange,
+}
+
+/// The end of all rows of a table; whether there is such a table is for the register to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TruncatePlan {
+    /// The keyspace of the table.
+    pub keyspace: String,
+    /// Its name.
+    pub table: String,
 }
 
 /// A write of one row, and the answer.

@@ -31,6 +31,15 @@ pub struct AcceptorState<V> {
     pub forming: Vec<Stores>,
 }
 
+impl<V> AcceptorState<V> {
+    /// The same state, of values in another form.
+    pub fn map<W>(self, form: impl FnOnce(V) -> W) -> AcceptorState<W> {
+        let Self { promised, accepted, forming } = self;
+        let accepted = accepted.map(|Vote { ballot, value }| Vote { ballot, value: form(value) });
+        AcceptorState { promised, accepted, forming }
+    }
+}
+
 impl<V> Default for AcceptorState<V> {
     fn default() -> Self {
         Self { promised: None, accepted: None, forming: Vec::new() }

@@ -22,7 +22,7 @@ use self::place::Place;
 use super::request::Patience;
 use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
-use crate::peer::{Body, CallError, Class, Pool, Reply, Request, Target};
+use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request, Target};
 use crate::register::Keeper;
 use crate::replica::Replica;
 
@@ -64,7 +64,17 @@ impl Coordinator {
     ) -> impl Future<Output = Result<Reply, CallError>> + Send + use<> {
         let member = place.snapshot.member(to).expect("replicas are members of their epoch");
         let target = Target { address: member.internode, host: Some(to) };
-        self.pool.call(target, Class::Rows, place.snapshot.epoch(), request, body, deadline)
+        let epoch = place.snapshot.epoch();
+        let call = self.pool.call(target, Class::Rows, epoch, request, body, deadline);
+        let keeper = Arc::clone(&self.keeper);
+        async move {
+            let reply = call.await?;
+            // The statement is carried out anew, on the rows that the table has now.
+            if let Answer::Refused(Refusal::TableEnded { epoch }) = reply.answer {
+                keeper.catch_up(reply.from.internode, epoch, deadline).await;
+            }
+            Ok(reply)
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use wire::{ErrorKind, ErrorReply, Execute, Prepare, Query, QueryParams, ReplyWri
 
 use super::session::{Circumstances, Reply};
 use super::statement::parse;
+use super::truncate::{LIVES_MAX, no_lasting_life};
 use super::{Front, FrontCounters, errors};
 use crate::coord::{PartitionWrite, RangeRead, RowChange, RowRead, Written};
 use crate::metadata::Snapshot;
@@ -49,27 +50,29 @@ impl From<Outcome> for Done {
 impl Front {
     /// Answers QUERY.
     pub(super) async fn query(&self, query: Query, under: Circumstances) -> Reply {
-        let carried_out = async {
-            let snapshot = self.snapshot()?;
-            let syntax = parse(&query.text)?;
-            let prepared = plan::prepare(&syntax, under.keyspace.as_deref(), &snapshot)?;
-            self.carry_out(&prepared, &query.params, &snapshot).await
+        let done = match parse(&query.text) {
+            Ok(syntax) => {
+                let plan = |snapshot: &Snapshot| {
+                    let prepared = plan::prepare(&syntax, under.keyspace.as_deref(), snapshot)?;
+                    Ok(Arc::new(prepared))
+                };
+                self.on_living_rows(plan, &query.params).await
+            }
+            Err(error) => Err(error),
         };
-        let done = carried_out.await;
-        self.reply(done, &query.params, &under)
+        self.reply(done, &under)
     }
 
     /// Answers EXECUTE.
     pub(super) async fn execute(&self, execute: Execute, under: Circumstances) -> Reply {
-        let carried_out = async {
-            let snapshot = self.snapshot()?;
-            let unprepared = || ErrorKind::Unprepared { id: execute.id.clone() };
-            let known = self.statements.find(&execute.id).ok_or_else(unprepared)?;
-            let prepared = known.under(&snapshot)?;
-            self.carry_out(&prepared, &execute.params, &snapshot).await
+        let done = match self.statements.find(&execute.id) {
+            Some(known) => {
+                let plan = |snapshot: &Snapshot| known.under(snapshot);
+                self.on_living_rows(plan, &execute.params).await
+            }
+            None => Err(ErrorKind::Unprepared { id: execute.id.clone() }.into()),
         };
-        let done = carried_out.await;
-        self.reply(done, &execute.params, &under)
+        self.reply(done, &under)
     }
 
     /// Answers PREPARE.
@@ -98,8 +101,25 @@ impl Front {
         reply
     }
 
-    fn snapshot(&self) -> Result<Arc<Snapshot>, ErrorReply> {
+    pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, ErrorReply> {
         self.serving().ok_or_else(|| ErrorKind::IsBootstrapping.into())
+    }
+
+    /// Carries a statement out on rows that are still those of its tables when it is done.
+    async fn on_living_rows(
+        &self,
+        plan: impl Fn(&Snapshot) -> Result<Arc<Prepared>, ErrorReply>,
+        params: &QueryParams,
+    ) -> Result<Done, ErrorReply> {
+        for _ in 0..LIVES_MAX {
+            let snapshot = self.snapshot()?;
+            let prepared = plan(&snapshot)?;
+            let done = self.carry_out(&prepared, params, &snapshot).await;
+            if self.is_current(&prepared) {
+                return done;
+            }
+        }
+        Err(no_lasting_life())
     }
 
     async fn carry_out(
@@ -125,6 +145,7 @@ impl Front {
             Plan::Use(keyspace) => Ok(Outcome::Keyspace(keyspace).into()),
             Plan::Rows(rows) => Ok(Outcome::Rows(rows).into()),
             Plan::Schema(plan) => self.change_schema(*plan).await,
+            Plan::Truncate(plan) => self.truncate(*plan).await.map(|()| Outcome::Void.into()),
             Plan::Write(plan) => self.write(*plan).await,
             Plan::RemovePartition(plan) => self.remove_partition(*plan).await,
             Plan::ReadRow(plan) => self.read_row(*plan).await,
@@ -231,18 +252,13 @@ impl Front {
         Ok(Outcome::Page(page.finish()).into())
     }
 
-    fn reply(
-        &self,
-        done: Result<Done, ErrorReply>,
-        params: &QueryParams,
-        under: &Circumstances,
-    ) -> Reply {
+    fn reply(&self, done: Result<Done, ErrorReply>, under: &Circumstances) -> Reply {
         let mut reply = Reply::default();
         let written = done.and_then(|done| {
             if let Outcome::Keyspace(keyspace) = &done.outcome {
                 reply.keyspace = Some(keyspace.as_str().into());
             }
-            write_done(&done, params.skip_metadata, &mut reply.bytes, under).map_err(|error| {
+            write_done(&done, &mut reply.bytes, under).map_err(|error| {
                 if let PlanError::Damaged(damage) = &error {
                     tracing::error!(%damage, "a stored key cannot be shown");
                 }
@@ -262,24 +278,18 @@ fn writer<'a>(out: &'a mut BytesMut, under: &Circumstances) -> ReplyWriter<'a> {
     ReplyWriter::new(out, under.stream).compressed(under.compression)
 }
 
-fn write_done(
-    done: &Done,
-    skip_metadata: bool,
-    out: &mut BytesMut,
-    under: &Circumstances,
-) -> Result<(), PlanError> {
+/// Writes what a statement led to. The columns of a result are always told, also to a client that
+/// asked to leave them out: they may be other ones than when it prepared the statement, and version
+/// 4 of the protocol has no other way to say that.
+fn write_done(done: &Done, out: &mut BytesMut, under: &Circumstances) -> Result<(), PlanError> {
     let writer = writer(out, under).warned(&done.warnings);
-    let head = |columns, paging_state| RowsHead { columns, paging_state, skip_metadata };
+    let head = |columns, paging_state| RowsHead { columns, paging_state, skip_metadata: false };
     match &done.outcome {
         Outcome::Void => writer.void(),
         Outcome::Keyspace(keyspace) => writer.set_keyspace(keyspace),
         Outcome::Schema(event) => writer.schema_change(event),
         Outcome::Rows(local) => {
-            let mut rows = writer.rows(&RowsHead {
-                columns: &local.columns,
-                paging_state: None,
-                skip_metadata,
-            });
+            let mut rows = writer.rows(&head(&local.columns, None));
             local.write(&mut rows);
             rows.finish();
         }

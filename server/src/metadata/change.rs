@@ -5,6 +5,7 @@ use ring::{HostId, Node, StoreId, Strategy};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::alter::{Alteration, truncate};
 use super::schema::{Column, ColumnId, Conflict, Keyspace, Schema, Table, TableId, TableSpec};
 use super::value::{ClusterMetadata, Member, Secrets};
 
@@ -62,6 +63,24 @@ pub enum Change {
         old: StoreId,
         /// The store that takes its part.
         new: StoreId,
+    },
+    /// ALTER TABLE.
+    AlterTable {
+        /// The keyspace of the table.
+        keyspace: String,
+        /// Its name.
+        name: String,
+        /// What is to be different.
+        alteration: Alteration,
+        /// Whether a missing one is no error.
+        if_exists: bool,
+    },
+    /// TRUNCATE.
+    Truncate {
+        /// The keyspace of the table.
+        keyspace: String,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -131,6 +150,66 @@ pub enum ChangeError {
     NoMember {
         /// The store that was named.
         store: StoreId,
+    },
+    /// A column of this name exists.
+    #[error("Column with name '{column}' already exists in table {table}")]
+    ColumnExists {
+        /// The column.
+        column: String,
+        /// The table with its keyspace.
+        table: String,
+    },
+    /// There is no such column.
+    #[error("Column {column} was not found in table {table}")]
+    NoColumn {
+        /// The name that was given.
+        column: String,
+        /// The table with its keyspace.
+        table: String,
+    },
+    /// A column of the key stays.
+    #[error("Cannot drop PRIMARY KEY column {column}")]
+    KeyColumnDropped {
+        /// The column.
+        column: String,
+    },
+    /// Only the columns of the key can be called otherwise.
+    #[error("Cannot rename non PRIMARY KEY column {column}")]
+    RegularColumnRenamed {
+        /// The column.
+        column: String,
+    },
+    /// The new name of a column is that of another one.
+    #[error("Cannot rename column {from} to {to} in table {table}: another column has that name")]
+    ColumnNameTaken {
+        /// The column.
+        from: String,
+        /// Its new name.
+        to: String,
+        /// The table with its keyspace.
+        table: String,
+    },
+    /// More columns than a table can have.
+    #[error("A table has at most {max} columns")]
+    TooManyColumns {
+        /// How many it can have.
+        max: usize,
+    },
+    /// So many columns were added and dropped that no number is left for another.
+    #[error(
+        "table {table} was given {max} columns in its time and takes no more: copy it to a new one"
+    )]
+    ColumnsUsedUp {
+        /// The table with its keyspace.
+        table: String,
+        /// How many it takes.
+        max: u32,
+    },
+    /// The table was truncated as often as it can be.
+    #[error("table {table} cannot be truncated any more: drop it")]
+    LivesUsedUp {
+        /// The table with its keyspace.
+        table: String,
     },
 }
 
@@ -241,6 +320,13 @@ impl Change {
                 drop_table(next, keyspace, name, *if_exists)
             }
             Self::ReplaceAcceptor { old, new } => replace_acceptor(next, *old, *new),
+            Self::AlterTable { keyspace, name, alteration, if_exists } => {
+                match table_mut(next, keyspace, name) {
+                    Err(ChangeError::NoTable { .. }) if *if_exists => Ok(()),
+                    table => alteration.alter(table?),
+                }
+            }
+            Self::Truncate { keyspace, name } => truncate(table_mut(next, keyspace, name)?),
         }
     }
 }
@@ -327,14 +413,17 @@ fn table(spec: &TableSpec, id: TableId, conflict: Conflict) -> Table {
         kind: *kind,
         ty: ty.clone(),
     });
+    let columns: Vec<_> = columns.collect();
+    let next_column = columns.last().map_or(0, |last| last.id.0 + 1);
     Table {
         id,
         epoch: 0,
         keyspace: spec.keyspace.clone(),
         name: spec.name.clone(),
         conflict,
-        columns: columns.collect(),
+        columns,
         comment: spec.comment.clone(),
+        next_column,
     }
 }
 
@@ -350,6 +439,16 @@ fn drop_table(
         None => None,
     };
     if dropped.is_none() && !if_exists { Err(missing) } else { Ok(()) }
+}
+
+fn table_mut<'a>(
+    next: &'a mut ClusterMetadata,
+    keyspace: &str,
+    name: &str,
+) -> Result<&'a mut Table, ChangeError> {
+    let missing = || ChangeError::NoTable { keyspace: keyspace.to_owned(), table: name.to_owned() };
+    let keyspace = next.schema.keyspaces.get_mut(keyspace).ok_or_else(missing)?;
+    keyspace.tables.get_mut(name).ok_or_else(missing)
 }
 
 fn replace_acceptor(

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 use types::CqlType;
 use types::Order;
 
+/// How many columns a table may have.
+pub const COLUMNS_MAX: usize = 4_096;
+
+/// How many columns a table may be given in its time, those that were dropped included: each of them
+/// costs every UPDATE a little.
+pub const COLUMN_IDS_MAX: u32 = 65_536;
+
 /// A table's number, minted by the register.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TableId(pub u32);
@@ -88,7 +95,8 @@ pub struct TableSpec {
 pub struct Table {
     /// Its number, never used again in this cluster.
     pub id: TableId,
-    /// Raised by TRUNCATE and DROP: rows of a lower epoch are gone.
+    /// Raised by TRUNCATE: rows of a lower epoch are gone. Those of a table that was dropped are gone
+    /// whatever their epoch is, for its number is never used again.
     pub epoch: u32,
     /// The keyspace it belongs to.
     pub keyspace: String,
@@ -100,6 +108,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The comment of the table.
     pub comment: String,
+    /// The number that the next column gets.
+    pub next_column: u32,
 }
 
 impl Table {
@@ -121,6 +131,13 @@ impl Table {
     /// The columns outside the primary key, by name.
     pub fn regular(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|column| column.kind == ColumnKind::Regular)
+    }
+
+    /// The numbers of the columns that were dropped: what rows still hold under them is never
+    /// shown.
+    pub fn dropped(&self) -> impl Iterator<Item = ColumnId> {
+        let is_there = |id: &ColumnId| self.columns.iter().any(|column| column.id == *id);
+        (0..self.next_column).map(ColumnId).filter(move |id| !is_there(id))
     }
 }
 

@@ -34,6 +34,17 @@ pub struct Snapshot {
     tables: BTreeMap<TableId, Arc<Table>>,
 }
 
+/// What the metadata say of one life of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// Its rows are those of the table.
+    Living,
+    /// TRUNCATE or DROP ended it: its rows are gone.
+    Over,
+    /// It begins in metadata that are newer than these.
+    Unborn,
+}
+
 impl Snapshot {
     /// Builds ring, placements and look-up tables from a chosen value.
     ///
@@ -69,6 +80,16 @@ impl Snapshot {
         self.tables.get(&id)
     }
 
+    /// What became of the life that the table with this number had in `table_epoch`.
+    pub fn life(&self, id: TableId, table_epoch: u32) -> Life {
+        match self.tables.get(&id) {
+            Some(table) if table.epoch == table_epoch => Life::Living,
+            Some(table) if table.epoch > table_epoch => Life::Over,
+            None if id.0 < self.value.schema.next_table => Life::Over,
+            _ => Life::Unborn,
+        }
+    }
+
     /// The table of this name.
     pub fn table(&self, keyspace: &str, name: &str) -> Option<&Arc<Table>> {
         self.keyspaces.get(keyspace)?.tables.get(name)
@@ -90,8 +111,13 @@ fn entry(keyspace: &Keyspace, ring: &Arc<Ring>) -> KeyspaceEntry {
     KeyspaceEntry { keyspace: keyspace.clone(), placement, tables }
 }
 
+/// A digest of what drivers see of the schema; a TRUNCATE is nothing that they see.
 fn schema_version(value: &ClusterMetadata) -> Uuid {
-    let bytes = postcard::to_stdvec(&value.schema).expect("a schema in memory can be written");
+    let mut schema = value.schema.clone();
+    for keyspace in schema.keyspaces.values_mut() {
+        keyspace.tables.values_mut().for_each(|table| table.epoch = 0);
+    }
+    let bytes = postcard::to_stdvec(&schema).expect("a schema in memory can be written");
     let digest: [u8; 32] = blake3::hash(&bytes).into();
     let mut half = [0; 16];
     half.copy_from_slice(&digest[..16]);

@@ -46,7 +46,7 @@ pub(crate) fn golden(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
 }
 
-fn keyspace(name: &str, strategy: Strategy) -> Keyspace {
+pub(crate) fn keyspace(name: &str, strategy: Strategy) -> Keyspace {
     Keyspace {
         name: name.to_owned(),
         strategy,
@@ -61,7 +61,7 @@ fn create_keyspace(if_not_exists: bool) -> Change {
     Change::CreateKeyspace { keyspace: keyspace("app", strategy), if_not_exists }
 }
 
-fn create_table(if_not_exists: bool) -> Change {
+pub(crate) fn create_table(if_not_exists: bool) -> Change {
     let columns = vec![
         ("k".to_owned(), ColumnKind::Partition(0), CqlType::Int),
         ("v".to_owned(), ColumnKind::Regular, CqlType::Text),
@@ -76,12 +76,12 @@ fn create_table(if_not_exists: bool) -> Change {
     Change::CreateTable { spec, default_conflict: Conflict::Siblings, if_not_exists }
 }
 
-fn drop_table(if_exists: bool) -> Change {
+pub(crate) fn drop_table(if_exists: bool) -> Change {
     Change::DropTable { keyspace: "app".to_owned(), name: "t".to_owned(), if_exists }
 }
 
 /// Applies changes one after the other; each must make a new value.
-fn after(mut value: ClusterMetadata, changes: &[Change]) -> ClusterMetadata {
+pub(crate) fn after(mut value: ClusterMetadata, changes: &[Change]) -> ClusterMetadata {
     for (number, change) in (1_000..).zip(changes) {
         value = change.apply(&value, ChangeId(number)).unwrap();
     }
@@ -95,7 +95,7 @@ fn refusal(value: &ClusterMetadata, change: &Change) -> ChangeError {
     }
 }
 
-fn formed() -> ClusterMetadata {
+pub(crate) fn formed() -> ClusterMetadata {
     after(founded(3), &[Change::Join(member(2)), Change::Join(member(3))])
 }
 
@@ -171,6 +171,169 @@ fn a_table_that_is_made_anew_has_another_number() {
     assert_ne!(id(&first), id(&second));
 }
 
+fn altered(value: &ClusterMetadata, alteration: Alteration) -> Result<Table, Declined> {
+    let next = alter(alteration, false).apply(value, ChangeId(1))?;
+    Ok(next.schema.keyspaces["app"].tables["t"].clone())
+}
+
+fn alter(alteration: Alteration, if_exists: bool) -> Change {
+    Change::AlterTable { keyspace: "app".to_owned(), name: "t".to_owned(), alteration, if_exists }
+}
+
+fn add(names: &[&str], if_not_exists: bool) -> Alteration {
+    let columns = names.iter().map(|name| ((*name).to_owned(), CqlType::Int)).collect();
+    Alteration::Add { columns, if_not_exists }
+}
+
+fn dropping(names: &[&str], if_exists: bool) -> Alteration {
+    Alteration::Drop { columns: names.iter().map(|name| (*name).to_owned()).collect(), if_exists }
+}
+
+fn rename(from: &str, to: &str, if_exists: bool) -> Alteration {
+    Alteration::Rename { columns: vec![(from.to_owned(), to.to_owned())], if_exists }
+}
+
+fn with_table() -> ClusterMetadata {
+    after(formed(), &[create_keyspace(false), create_table(false)])
+}
+
+fn columns(table: &Table) -> Vec<(&str, u32)> {
+    table.columns.iter().map(|column| (column.name.as_str(), column.id.0)).collect()
+}
+
+#[test]
+fn added_columns_stand_by_name_and_have_numbers_of_their_own() {
+    let table = altered(&with_table(), add(&["z", "a", "w"], false)).unwrap();
+    assert_eq!(columns(&table), [("k", 0), ("a", 3), ("v", 1), ("w", 4), ("z", 2)]);
+    assert_eq!((table.next_column, table.dropped().count()), (5, 0));
+}
+
+#[test]
+fn a_name_that_is_dropped_and_added_again_has_another_number() {
+    let value = after(
+        with_table(),
+        &[
+            alter(dropping(&["v"], false), false),
+            alter(add(&["v"], false), false),
+            alter(dropping(&["v"], false), false),
+        ],
+    );
+    let table = altered(&value, add(&["v"], false)).unwrap();
+    assert_eq!(columns(&table), [("k", 0), ("v", 3)]);
+    assert_eq!(table.dropped().collect::<Vec<_>>(), [ColumnId(1), ColumnId(2)]);
+    assert_eq!(table.column("v").unwrap().ty, CqlType::Int);
+}
+
+#[test]
+fn columns_of_the_key_can_be_renamed_and_never_dropped_and_others_the_other_way_round() {
+    let value = with_table();
+    let renamed = altered(&value, rename("k", "key", false)).unwrap();
+    assert_eq!(columns(&renamed), [("key", 0), ("v", 1)]);
+    let refused = |alteration| refusal(&value, &alter(alteration, false));
+    let dropped = ChangeError::KeyColumnDropped { column: "k".to_owned() };
+    assert_eq!(refused(dropping(&["k"], false)), dropped);
+    let regular = ChangeError::RegularColumnRenamed { column: "v".to_owned() };
+    assert_eq!(refused(rename("v", "w", false)), regular);
+    assert!(matches!(refused(rename("k", "v", false)), ChangeError::ColumnNameTaken { .. }));
+}
+
+#[test]
+fn an_alteration_is_made_whole_or_not_at_all() {
+    let value = with_table();
+    for alteration in [add(&["a", "v"], false), add(&["a", "a"], false)] {
+        let refused = refusal(&value, &alter(alteration, false));
+        assert!(matches!(refused, ChangeError::ColumnExists { .. }), "{refused}");
+    }
+    let refused = refusal(&value, &alter(dropping(&["v", "v"], false), false));
+    assert!(matches!(refused, ChangeError::NoColumn { .. }), "{refused}");
+}
+
+#[test]
+fn what_an_alteration_does_not_find_is_an_error_unless_the_statement_says_otherwise() {
+    let value = with_table();
+    for alteration in [add(&["v"], true), dropping(&["x"], true), rename("x", "y", true)] {
+        let same = alter(alteration, false).apply(&value, ChangeId(1));
+        assert_eq!(same, Err(Declined::Nothing));
+    }
+    let added = altered(&value, add(&["v", "w"], true)).unwrap();
+    assert_eq!(columns(&added), [("k", 0), ("v", 1), ("w", 2)]);
+    for alteration in [dropping(&["x"], false), rename("x", "y", false)] {
+        let refused = refusal(&value, &alter(alteration, false));
+        assert!(matches!(refused, ChangeError::NoColumn { .. }), "{refused}");
+    }
+    let gone = after(value, &[drop_table(false)]);
+    let altered = |if_exists| alter(add(&["a"], false), if_exists);
+    assert!(matches!(refusal(&gone, &altered(false)), ChangeError::NoTable { .. }));
+    assert_eq!(altered(true).apply(&gone, ChangeId(1)), Err(Declined::Nothing));
+}
+
+#[test]
+fn a_comment_is_altered_where_the_statement_names_one() {
+    let value = with_table();
+    let comment =
+        |comment: Option<&str>| Alteration::Options { comment: comment.map(str::to_owned) };
+    assert_eq!(altered(&value, comment(Some("new"))).unwrap().comment, "new");
+    let same = alter(comment(None), false).apply(&value, ChangeId(1));
+    assert_eq!(same, Err(Declined::Nothing));
+}
+
+#[test]
+fn columns_are_bounded_at_one_time_and_over_all_time() {
+    let mut value = with_table();
+    let table = |value: &mut ClusterMetadata| {
+        let keyspace = value.schema.keyspaces.get_mut("app").unwrap();
+        keyspace.tables.remove("t").unwrap()
+    };
+    let mut wide = table(&mut value);
+    wide.next_column = COLUMN_IDS_MAX - 1;
+    let put = |table: Table| {
+        let mut value = with_table();
+        value.schema.keyspaces.get_mut("app").unwrap().tables.insert("t".to_owned(), table);
+        value
+    };
+    let last = altered(&put(wide), add(&["a"], false)).unwrap();
+    let refused = refusal(&put(last), &alter(add(&["b"], false), false));
+    assert!(matches!(refused, ChangeError::ColumnsUsedUp { .. }), "{refused}");
+    let names: Vec<String> = (0..COLUMNS_MAX).map(|number| format!("c{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let full = altered(&with_table(), add(&names[2..], false)).unwrap();
+    assert_eq!(full.columns.len(), COLUMNS_MAX);
+    let refused = refusal(&put(full), &alter(add(&["b"], false), false));
+    assert_eq!(refused, ChangeError::TooManyColumns { max: COLUMNS_MAX });
+}
+
+#[test]
+fn truncate_ends_the_life_of_the_rows_and_keeps_all_else() {
+    let value = with_table();
+    let truncate = Change::Truncate { keyspace: "app".to_owned(), name: "t".to_owned() };
+    let next = after(value.clone(), &[truncate.clone(), truncate.clone()]);
+    let table = |value: &ClusterMetadata| value.schema.keyspaces["app"].tables["t"].clone();
+    assert_eq!(table(&next), Table { epoch: 2, ..table(&value) });
+    let [before, now] = [&value, &next].map(|value| Snapshot::new(value.clone()).unwrap());
+    assert_eq!(before.schema_version, now.schema_version, "drivers see no difference");
+    let id = table(&value).id;
+    let lives: Vec<Life> = (0..4).map(|epoch| now.life(id, epoch)).collect();
+    assert_eq!(lives, [Life::Over, Life::Over, Life::Living, Life::Unborn]);
+    let gone = after(next, &[drop_table(false)]);
+    assert!(matches!(refusal(&gone, &truncate), ChangeError::NoTable { .. }));
+    let gone = Snapshot::new(gone).unwrap();
+    assert_eq!(gone.life(id, 2), Life::Over);
+    assert_eq!(gone.life(TableId(id.0 + 1), 0), Life::Unborn);
+}
+
+/// Both are asked for under the same metadata; the later one is applied to what the first left.
+#[test]
+fn alterations_from_two_nodes_follow_one_another() {
+    let value = with_table();
+    let both =
+        after(value.clone(), &[alter(add(&["a"], false), false), alter(add(&["b"], false), false)]);
+    let table = &both.schema.keyspaces["app"].tables["t"];
+    assert_eq!(columns(table), [("k", 0), ("a", 2), ("b", 3), ("v", 1)]);
+    let first = after(value, &[alter(add(&["a"], false), false)]);
+    let second = refusal(&first, &alter(add(&["a"], false), false));
+    assert!(matches!(second, ChangeError::ColumnExists { .. }));
+}
+
 #[test]
 fn replication_cannot_be_changed_and_other_settings_can() {
     let value = after(formed(), &[create_keyspace(false)]);
@@ -223,10 +386,30 @@ fn a_snapshot_finds_tables_by_name_and_by_number() {
 
 #[test]
 fn the_stored_form_keeps_its_bytes() {
-    let value = after(formed(), &[create_keyspace(false), create_table(false)]);
-    let golden = golden(include_str!("../../golden/metadata-1.hex"));
+    let value = after(
+        with_table(),
+        &[alter(dropping(&["v"], false), false), alter(add(&["w"], false), false)],
+    );
+    let golden = golden(include_str!("../../golden/metadata-2.hex"));
     assert_eq!(value.encode(), golden, "a change of this form needs a new version byte");
     assert_eq!(ClusterMetadata::decode(&value.encode()), Ok(value));
+}
+
+#[test]
+fn the_first_stored_form_is_read_still() {
+    let golden = golden(include_str!("../../golden/metadata-1.hex"));
+    let value = ClusterMetadata::decode(&golden).unwrap();
+    assert_eq!(value, with_table());
+    assert_eq!(value.schema.keyspaces["app"].tables["t"].next_column, 2);
+}
+
+#[test]
+fn within_something_greater_the_value_keeps_its_version() {
+    let value = with_table();
+    let inside = postcard::to_stdvec(&(7_u8, &value)).unwrap();
+    assert_eq!(postcard::from_bytes(&inside), Ok((7_u8, value)));
+    let newer = postcard::to_stdvec(&(7_u8, [&[9][..], &inside[3..]].concat())).unwrap();
+    assert!(postcard::from_bytes::<(u8, ClusterMetadata)>(&newer).is_err());
 }
 
 #[test]

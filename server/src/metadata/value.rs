@@ -1,10 +1,7 @@
 //! The value of the register: stored in every node's cache and sent between nodes.
-//!
-//! Format: one version byte, then postcard. A newer version is refused by name, never guessed at.
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use ring::register::{Acceptors, ChangeId, Changes, RegisterValue};
 use ring::{HostId, Node, StoreId};
 use serde::{Deserialize, Serialize};
@@ -12,9 +9,6 @@ use uuid::Uuid;
 
 use super::change::Declined;
 use super::schema::Schema;
-
-/// The version byte of the stored form.
-const FORMAT: u8 = 1;
 
 /// A node that has registered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -59,7 +53,7 @@ pub struct Secrets {
 }
 
 /// Everything the nodes agree on, under one epoch.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterMetadata {
     /// Minted at formation; what a handshake compares.
     pub cluster_id: Uuid,
@@ -103,23 +97,6 @@ impl RegisterValue for ClusterMetadata {
     }
 }
 
-/// Why bytes are no cluster metadata.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// The bytes end before the value does, or say what no value says.
-    #[error("malformed cluster metadata of {len} bytes")]
-    Malformed {
-        /// How many bytes there were.
-        len: usize,
-    },
-    /// A newer release wrote them.
-    #[error("cluster metadata of format {found}, this release reads up to {FORMAT}")]
-    Newer {
-        /// The format they name.
-        found: u8,
-    },
-}
-
 impl ClusterMetadata {
     /// The member with this host id.
     pub fn member(&self, host: HostId) -> Option<&Member> {
@@ -148,22 +125,5 @@ impl ClusterMetadata {
     /// Whether enough members own partitions for the cluster to serve.
     pub fn is_formed(&self) -> bool {
         self.owner_count() >= self.nodes_min as usize
-    }
-
-    /// The stored form: a version byte, then postcard.
-    pub fn encode(&self) -> Bytes {
-        let start = vec![FORMAT];
-        postcard::to_extend(self, start).expect("a value in memory can be written").into()
-    }
-
-    /// Reads the stored form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let malformed = || DecodeError::Malformed { len: bytes.len() };
-        let (&format, rest) = bytes.split_first().ok_or_else(malformed)?;
-        if format > FORMAT {
-            return Err(DecodeError::Newer { found: format });
-        }
-        let (value, rest) = postcard::take_from_bytes(rest).map_err(|_| malformed())?;
-        if rest.is_empty() && format == FORMAT { Ok(value) } else { Err(malformed()) }
     }
 }

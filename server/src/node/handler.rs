@@ -12,17 +12,18 @@ use repair::version::SiblingLimits;
 use ring::HostId;
 use tokio::sync::mpsc;
 
+use super::life::living;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::coord::Coordinator;
-use crate::metadata::{Table, TableId};
+use crate::metadata::Table;
 use crate::peer::{
     Answer, Body, Class, Handler, Hello, Pool, Received, Refusal, Request, RowList, Target,
 };
 use crate::register::{Keeper, Proposals};
 use crate::replica::{ApplyFailure, Replica};
 use crate::store::engine::{Engine, KeyRange, Order};
-use crate::store::keys::RowKey;
+use crate::store::keys::{RowKey, TableLife};
 use crate::store::peer_epochs::peer_epoch;
 use crate::upkeep::gossip::Heartbeat;
 
@@ -98,10 +99,12 @@ impl PeerHandler {
             Request::Write { key_len, level } => {
                 let (key, write) = received.split_body(key_len).ok_or(Refusal::Damaged)?;
                 let (key, table) = self.row(key)?;
-                let limits = self.limits;
+                let (limits, life) = (self.limits, key.life());
                 let written =
                     self.coordinator.write_forwarded(table, key, &write, level, wait, limits);
-                Ok((Answer::Written, Body::from_iter([written.await?])))
+                let written = written.await?;
+                self.still_lives(life)?;
+                Ok((Answer::Written, Body::from_iter([written])))
             }
             Request::Apply { key_len, made_us } => {
                 let (key, row) = received.split_body(key_len).ok_or(Refusal::Damaged)?;
@@ -147,10 +150,11 @@ impl PeerHandler {
             return Err(Refusal::Stale { age_us });
         }
         let (key, _) = self.row(key)?;
-        match self.replica.apply(vec![(key.into(), row)]).await {
-            Ok(()) => Ok((Answer::Applied, Body::new())),
-            Err(failure) => Err(refusal(&failure)),
-        }
+        let life = key.life();
+        let applied = self.replica.apply(vec![(key.into(), row)]).await;
+        applied.map_err(|failure| refusal(&failure))?;
+        self.still_lives(life)?;
+        Ok((Answer::Applied, Body::new()))
     }
 
     fn read_range(&self, start: Bytes, end: Bytes, order: Order, rows_max: u32) -> Outcome {
@@ -172,13 +176,8 @@ impl PeerHandler {
     /// a part of the row.
     fn row(&self, key: Bytes) -> Result<(RowKey, Arc<Table>), Refusal> {
         let key = RowKey::read(key).map_err(|_| Refusal::Damaged)?;
-        let life = key.life();
-        let unknown = Refusal::UnknownTable { table: life.table };
         let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
-        let table = snapshot.table_by_id(TableId(life.table)).ok_or(unknown.clone())?;
-        if table.epoch != life.epoch {
-            return Err(unknown);
-        }
+        let table = living(&snapshot, key.life())?;
         let partition = snapshot.ring.partition_of(key.token());
         let placement = snapshot.keyspaces.get(&table.keyspace).map(|space| &space.placement);
         if placement.is_some_and(|known| known.replicas(partition).contains(&self.cluster.me())) {
@@ -186,6 +185,13 @@ impl PeerHandler {
         } else {
             Err(Refusal::NotReplica { epoch: snapshot.epoch() })
         }
+    }
+
+    /// Whether rows that were written belong to a living life of their table still: else whoever
+    /// asked must not count them.
+    fn still_lives(&self, life: TableLife) -> Result<(), Refusal> {
+        let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
+        living(&snapshot, life).map(|_| ())
     }
 }
 

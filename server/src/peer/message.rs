@@ -14,7 +14,7 @@ use types::Consistency;
 use uuid::Uuid;
 
 /// The version of the internode protocol.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Which of a peer's connections a message takes, so that a long answer never delays gossip.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -181,6 +181,13 @@ pub enum Refusal {
     /// The store failed.
     #[error("store failed")]
     StoreFailed,
+    /// The table was truncated or dropped: the rows that the request is about are gone, whatever of
+    /// them was written.
+    #[error("the rows of the table are gone in epoch {epoch}")]
+    TableEnded {
+        /// The epoch that the refusing node knows.
+        epoch: u64,
+    },
 }
 
 /// The head of a frame.

@@ -4,6 +4,7 @@
 //! keyspace or a table exists is for the register to say, which has the newest value. Callers:
 //! `prepared`. Pure.
 
+mod alter;
 mod error;
 mod keyspace;
 mod kind;
@@ -17,7 +18,7 @@ use wire::SchemaChange;
 
 use super::catalog::{Session, refuse_system};
 use super::prepared::BindContext;
-use super::{Plan, PlanError, SchemaPlan};
+use super::{Plan, PlanError, SchemaPlan, TruncatePlan};
 use crate::metadata::{Change, Conflict};
 
 /// The longest name of a keyspace or table, as in Cassandra.
@@ -25,9 +26,12 @@ const NAME_BYTES_MAX: usize = 48;
 /// The longest name of a column.
 const COLUMN_NAME_BYTES_MAX: usize = 1024;
 
-/// A change of the schema that is to be asked for.
+/// A change that is to be asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Definition(SchemaPlan);
+pub(super) enum Definition {
+    Schema(SchemaPlan),
+    Truncate(TruncatePlan),
+}
 
 impl Definition {
     /// The change that a statement asks for; none where IF EXISTS leaves nothing to do.
@@ -43,14 +47,21 @@ impl Definition {
             },
             Statement::DropKeyspace(drop) => keyspace::drop(drop)?,
             Statement::CreateTable(create) => table::create(create, session)?,
+            Statement::AlterTable(alter) => alter::alter(alter, session)?,
             Statement::DropTable(drop) => table::drop(drop, session)?,
+            Statement::Truncate(table) => {
+                return Ok(Some(Self::Truncate(table::truncate(table, session)?)));
+            }
             _ => return Ok(None),
         };
-        Ok(Some(Self(plan)))
+        Ok(Some(Self::Schema(plan)))
     }
 
     pub(super) fn bind(&self, request: &BindContext<'_>) -> Result<Plan, PlanError> {
-        let mut plan = self.0.clone();
+        let mut plan = match self {
+            Self::Schema(plan) => plan.clone(),
+            Self::Truncate(plan) => return Ok(Plan::Truncate(Box::new(plan.clone()))),
+        };
         if let Change::CreateTable { spec, default_conflict, .. } = &mut plan.change {
             *default_conflict = request.limits.default_conflict;
             let keyspace = request.snapshot.keyspaces.get(&spec.keyspace);

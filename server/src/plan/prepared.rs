@@ -22,7 +22,7 @@ use super::system::SystemSelect;
 use super::update::UpdatePlan;
 use super::{Plan, PlanError};
 use crate::config::{Config, DefaultConflict};
-use crate::metadata::{Conflict, Snapshot, Table};
+use crate::metadata::{Conflict, Snapshot, Table, TableId};
 
 /// What one execution of a statement brings with it.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +124,7 @@ impl Limits {
 pub struct Prepared {
     epoch: u64,
     table: Option<(String, String)>,
+    lives: Vec<(TableId, u32)>,
     marker_specs: Vec<(String, CqlType)>,
     markers: wire::Columns,
     partition_key: Vec<u16>,
@@ -170,6 +171,7 @@ pub fn prepare(
         markers: wire::Columns::new(&specs),
         partition_key: kind.partition_markers(),
         columns: kind.columns(),
+        lives: kind.stored().map(|table| (table.id, table.epoch)).into_iter().collect(),
         table,
         marker_specs,
         kind,
@@ -193,8 +195,6 @@ impl Kind {
             Statement::Delete(delete) => Self::Delete(DeletePlan::new(delete, session, markers)?),
             Statement::Unsupported { what, .. } => return Err(PlanError::unsupported(*what)),
             Statement::Batch(_) => return Err(PlanError::unsupported("BATCH")),
-            Statement::AlterTable(_) => return Err(PlanError::unsupported("ALTER TABLE")),
-            Statement::Truncate(_) => return Err(PlanError::unsupported("TRUNCATE")),
             definition => match Definition::new(definition, session)? {
                 Some(definition) => Self::Definition(definition),
                 None => Self::Nothing,
@@ -211,6 +211,17 @@ impl Kind {
             Self::Insert(insert) => Some(named(&insert.target.table)),
             Self::Update(update) => Some(named(&update.target.table)),
             Self::Delete(delete) => Some(named(&delete.target.table)),
+        }
+    }
+
+    /// The stored table whose rows the statement is about.
+    fn stored(&self) -> Option<&Table> {
+        match self {
+            Self::Nothing | Self::Use(_) | Self::Definition(_) | Self::System(_) => None,
+            Self::Select(select) => Some(select.table()),
+            Self::Insert(insert) => Some(&insert.target.table),
+            Self::Update(update) => Some(&update.target.table),
+            Self::Delete(delete) => Some(&delete.target.table),
         }
     }
 
@@ -246,6 +257,12 @@ impl Prepared {
     /// The keyspace and the table whose rows the statement is about, if it is about rows.
     pub fn table(&self) -> Option<(&str, &str)> {
         self.table.as_ref().map(|(keyspace, table)| (keyspace.as_str(), table.as_str()))
+    }
+
+    /// The tables whose rows the statement is about, each with the epoch that it had when the
+    /// statement was planned: rows of another one are not those that it means.
+    pub fn lives(&self) -> &[(TableId, u32)] {
+        &self.lives
     }
 
     /// Names and types of the bind markers, in the order of the text.

@@ -84,6 +84,10 @@ impl UpdatePlan {
         if changes.is_empty() {
             return self.target.bind_nothing(values, request);
         }
+        // What the base has in columns that were dropped is neither kept nor compared.
+        for dropped in self.target.table.dropped() {
+            changes.insert(dropped.0, ColumnChange::Clear);
+        }
         self.target.bind(Change::Update(changes), values, request)
     }
 }

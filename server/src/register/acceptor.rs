@@ -4,7 +4,8 @@
 //! votes are taken one after the other without a lock, and an answer leaves after its fsync.
 //!
 //! ```text
-//! register: "acceptor" -> version 1 (u8), postcard of AcceptorState
+//! register: "acceptor" -> version (u8), postcard of AcceptorState
+//!                         1: the value as it was then, 2: the value's own stored form
 //!           "chosen"   -> the newest chosen value (keeper)
 //! ```
 
@@ -12,12 +13,12 @@ use bytes::Bytes;
 use ring::register::{Acceptor, AcceptorState, Answer, Request, SeedList};
 
 use super::keeper::CHOSEN;
-use crate::metadata::ClusterMetadata;
+use crate::metadata::{ClusterMetadata, FirstForm};
 use crate::store::commit::{Mutation, View};
 use crate::store::engine::Family;
 
 const ACCEPTOR: &[u8] = b"acceptor";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A request to this store's acceptor.
 #[derive(Debug)]
@@ -75,7 +76,14 @@ fn encode(state: &AcceptorState<ClusterMetadata>) -> Bytes {
 
 fn decode(bytes: &[u8]) -> Option<AcceptorState<ClusterMetadata>> {
     let (&format, state) = bytes.split_first()?;
-    if format == FORMAT { postcard::from_bytes(state).ok() } else { None }
+    match format {
+        FORMAT => postcard::from_bytes(state).ok(),
+        1 => {
+            let state: AcceptorState<FirstForm> = postcard::from_bytes(state).ok()?;
+            Some(state.map(ClusterMetadata::from))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use ring::StoreId;
 use ring::register::{
     Answer as RegisterAnswer, ChangeId, Pace, ProposeError, Proposer, RegisterValue,
     Request as RegisterRequest, SeedList, Step, Stores, Terms,
 };
+use ring::{HostId, StoreId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -40,6 +40,9 @@ const FORWARD_WAIT: Duration = Duration::from_secs(3);
 
 /// How long a change waits for live members to know it.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// How long after a vain try a member is told again.
+const SPREAD_PAUSE: Duration = Duration::from_millis(50);
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -409,6 +412,36 @@ impl Proposals {
         });
         // Who does not answer in time learns it later.
         drop(join_all(greetings).await);
+    }
+
+    /// Waits until every member knows `epoch`.
+    ///
+    /// # Errors
+    /// The members who do not by the deadline.
+    pub async fn spread(&self, epoch: u64, deadline: Instant) -> Result<(), Vec<HostId>> {
+        let Some(snapshot) = self.cluster.snapshot() else { return Ok(()) };
+        let me = self.cluster.me();
+        let others = snapshot.value.members.iter().filter(|member| member.host != me);
+        let told = others.map(async |member| {
+            while !self.knows(member, epoch, deadline).await {
+                if self.clock.now() + SPREAD_PAUSE >= deadline {
+                    return Some(member.host);
+                }
+                tokio::time::sleep(SPREAD_PAUSE).await;
+            }
+            None
+        });
+        let lacking: Vec<HostId> = join_all(told).await.into_iter().flatten().collect();
+        if lacking.is_empty() { Ok(()) } else { Err(lacking) }
+    }
+
+    /// Tells a member of an epoch, and whether it knows it then.
+    async fn knows(&self, member: &Member, epoch: u64, deadline: Instant) -> bool {
+        let target = Target { address: member.internode, host: Some(member.host) };
+        let deadline = deadline.min(self.clock.now() + SETTLE_MAX);
+        let (class, body) = (Class::Control, Body::new());
+        let call = self.pool.call(target, class, epoch, Request::Ping, body, deadline);
+        call.await.is_ok_and(|reply| reply.epoch >= epoch)
     }
 
     async fn learn(&self, value: ClusterMetadata) -> Result<(), ProposeFailure> {

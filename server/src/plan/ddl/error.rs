@@ -78,6 +78,9 @@ pub enum DefinitionError {
         /// What was given.
         given: String,
     },
+    /// Another conflict mode for rows that are there.
+    #[error("conflict is fixed when a table is created: it cannot be altered")]
+    ConflictFixed,
     /// Stand-ins, which do not exist yet.
     #[error("sloppy_quorum = true is not supported yet")]
     SloppyQuorum,
@@ -167,6 +170,7 @@ impl DefinitionError {
             | Self::NoReplicas
             | Self::StrategyOption { .. }
             | Self::Conflict { .. }
+            | Self::ConflictFixed
             | Self::SloppyQuorum => wire::ErrorKind::Config,
             _ => wire::ErrorKind::Invalid,
         }

@@ -1,26 +1,23 @@
-//! CREATE and DROP TABLE.
+//! CREATE, DROP and TRUNCATE TABLE.
 //!
 //! Options that tune Cassandra's storage are checked for their kind and have no effect; one that
 //! would change what a statement means is refused by name. The comment is kept. Callers: `ddl`.
 //! Pure.
 
-use sql::{ColumnDefinition, CreateTable, DropTable, Name, PrimaryKey, Property};
+use sql::{ColumnDefinition, CreateTable, DropTable, Name, PrimaryKey, Property, Qualified};
 use types::{CqlType, Order};
 
 use super::kind::{check_key, column_type};
 use super::{DefinitionError, created, dropped, new_column_name, new_name, own_keyspace, property};
-use crate::metadata::{Change, ColumnKind, Conflict, TableSpec};
+use crate::metadata::{COLUMNS_MAX, Change, ColumnKind, Conflict, TableSpec};
 use crate::plan::catalog::Session;
-use crate::plan::{PlanError, SchemaPlan};
-
-/// How many columns a table may have.
-const COLUMNS_MAX: usize = 4_096;
+use crate::plan::{PlanError, SchemaPlan, TruncatePlan};
 
 /// The options of a table that mean something here.
 #[derive(Debug, Default)]
-struct Options {
-    comment: String,
-    conflict: Option<Conflict>,
+pub(super) struct Options {
+    pub(super) comment: Option<String>,
+    pub(super) conflict: Option<Conflict>,
 }
 
 pub(super) fn create(create: &CreateTable, session: Session<'_>) -> Result<SchemaPlan, PlanError> {
@@ -33,6 +30,7 @@ pub(super) fn create(create: &CreateTable, session: Session<'_>) -> Result<Schem
     let columns = columns(create, &name)?;
     let schema = wire::Schema::Table { keyspace: keyspace.clone(), table: name.clone() };
     let Options { comment, conflict } = options;
+    let comment = comment.unwrap_or_default();
     let spec = TableSpec { keyspace, name, conflict, columns, comment };
     // The default is known when the statement is executed; see `Definition::bind`.
     let default_conflict = Conflict::Siblings;
@@ -47,12 +45,17 @@ pub(super) fn drop(drop: &DropTable, session: Session<'_>) -> Result<SchemaPlan,
     Ok(dropped(schema, Change::DropTable { keyspace, name, if_exists: drop.if_exists }))
 }
 
+pub(super) fn truncate(table: &Qualified, session: Session<'_>) -> Result<TruncatePlan, PlanError> {
+    let keyspace = own_keyspace(session.keyspace_of(table)?)?;
+    Ok(TruncatePlan { keyspace, table: table.name.text.clone() })
+}
+
 impl Options {
-    fn read(properties: &[Property]) -> Result<Self, PlanError> {
+    pub(super) fn read(properties: &[Property]) -> Result<Self, PlanError> {
         let mut options = Self::default();
         for property in properties {
             match property.name.text.as_str() {
-                "comment" => options.comment = property::text(property)?,
+                "comment" => options.comment = Some(property::text(property)?),
                 "conflict" => options.conflict = Some(property::conflict(property)?),
                 "sloppy_quorum" => property::refuse_sloppy_quorum(property)?,
                 "default_time_to_live" if property::integer(property)? != 0 => {
@@ -126,12 +129,8 @@ fn columns(
 fn declared(create: &CreateTable, table: &str) -> Result<Vec<(String, CqlType)>, PlanError> {
     at_most_columns_max(create.columns.len())?;
     let mut declared: Vec<(String, CqlType)> = Vec::with_capacity(create.columns.len());
-    for ColumnDefinition { name, kind, is_static } in &create.columns {
-        let name = new_column_name(name)?;
-        if *is_static {
-            return Err(PlanError::unsupported("a static column"));
-        }
-        declared.push((name, column_type(kind)?));
+    for column in &create.columns {
+        declared.push(declared_column(column)?);
     }
     let mut names: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
@@ -142,7 +141,16 @@ fn declared(create: &CreateTable, table: &str) -> Result<Vec<(String, CqlType)>,
     Ok(declared)
 }
 
-fn at_most_columns_max(columns: usize) -> Result<(), DefinitionError> {
+/// Name and type of a column that is to be made.
+pub(super) fn declared_column(column: &ColumnDefinition) -> Result<(String, CqlType), PlanError> {
+    let name = new_column_name(&column.name)?;
+    if column.is_static {
+        return Err(PlanError::unsupported("a static column"));
+    }
+    Ok((name, column_type(&column.kind)?))
+}
+
+pub(super) fn at_most_columns_max(columns: usize) -> Result<(), DefinitionError> {
     if columns > COLUMNS_MAX {
         return Err(DefinitionError::TooManyColumns { max: COLUMNS_MAX });
     }

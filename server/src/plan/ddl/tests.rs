@@ -6,7 +6,7 @@ use ring::Strategy;
 use types::{CqlType, Order};
 use wire::{ErrorCode, Schema, SchemaChange};
 
-use crate::metadata::{Change, ColumnKind, Conflict, TableSpec};
+use crate::metadata::{Alteration, Change, ColumnKind, Conflict, TableSpec};
 use crate::plan::fixture::Fixture;
 use crate::plan::{Plan, PlanError, SchemaPlan};
 
@@ -382,5 +382,73 @@ fn a_table_has_at_most_so_many_columns() {
         let is_bounded =
             matches!(refusal, PlanError::Definition(super::DefinitionError::TooManyColumns { .. }));
         assert!(is_bounded, "{refusal:?}");
+    }
+}
+
+fn alteration(text: &str) -> Alteration {
+    match change(&Fixture::new(), text).change {
+        Change::AlterTable { alteration, .. } => alteration,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn alterations_become_changes_and_events() {
+    let altered =
+        change(&Fixture::new(), "ALTER TABLE IF EXISTS t ADD IF NOT EXISTS (a int, B set<text>)");
+    let columns = vec![
+        ("a".to_owned(), CqlType::Int),
+        ("b".to_owned(), CqlType::Set(Box::new(CqlType::Text))),
+    ];
+    let wanted = Change::AlterTable {
+        keyspace: "app".to_owned(),
+        name: "t".to_owned(),
+        alteration: Alteration::Add { columns, if_not_exists: true },
+        if_exists: true,
+    };
+    let table = Schema::Table { keyspace: "app".to_owned(), table: "t".to_owned() };
+    assert_eq!((altered.change, altered.event), (wanted, SchemaChange::Updated(table)));
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let dropped = Alteration::Drop { columns: names(&["v", "w"]), if_exists: false };
+    assert_eq!(alteration("ALTER TABLE t DROP (v, w)"), dropped);
+    let renamed =
+        Alteration::Rename { columns: vec![("k".to_owned(), "Key".to_owned())], if_exists: true };
+    assert_eq!(alteration("ALTER TABLE t RENAME IF EXISTS k TO \"Key\""), renamed);
+    let options = Alteration::Options { comment: Some("x".to_owned()) };
+    assert_eq!(alteration("ALTER TABLE t WITH comment = 'x' AND gc_grace_seconds = 5"), options);
+    assert_eq!(
+        alteration("ALTER TABLE t WITH compression = {}"),
+        Alteration::Options { comment: None },
+    );
+}
+
+#[test]
+fn truncate_names_its_table() {
+    let fixture = Fixture::new();
+    for text in ["TRUNCATE t", "TRUNCATE TABLE app.t"] {
+        let Ok(Plan::Truncate(plan)) = fixture.plan(text) else { panic!("{text}") };
+        assert_eq!((plan.keyspace.as_str(), plan.table.as_str()), ("app", "t"));
+    }
+}
+
+#[test]
+fn alterations_that_would_change_stored_rows_are_refused_by_name() {
+    let fixture = Fixture::new();
+    for (text, code, words) in [
+        ("ALTER TABLE t ALTER v TYPE blob", ErrorCode::Invalid, "ALTER TABLE … ALTER … TYPE"),
+        ("ALTER TABLE t DROP COMPACT STORAGE", ErrorCode::Invalid, "COMPACT STORAGE"),
+        ("ALTER TABLE t DROP v USING TIMESTAMP 1", ErrorCode::Invalid, "USING TIMESTAMP"),
+        ("ALTER TABLE t ADD a int STATIC", ErrorCode::Invalid, "static column"),
+        ("ALTER TABLE t ADD a nosuch", ErrorCode::Invalid, "Unknown type nosuch"),
+        ("ALTER TABLE t ADD \"\"\"\" int, a counter", ErrorCode::Invalid, "type counter"),
+        ("ALTER TABLE t WITH conflict = 'siblings'", ErrorCode::Config, "fixed when a table is"),
+        ("ALTER TABLE t WITH nosuch = 1", ErrorCode::Config, "Unknown property 'nosuch'"),
+        ("ALTER TABLE t WITH default_time_to_live = 5", ErrorCode::Invalid, "default_time_to_live"),
+        ("ALTER TABLE system.local ADD a int", ErrorCode::Unauthorized, "system"),
+        ("TRUNCATE system.local", ErrorCode::Unauthorized, "system"),
+    ] {
+        let error = fixture.plan(text).map(|plan| format!("{plan:?}")).unwrap_err();
+        assert!(error.to_string().contains(words), "{text}: {error}");
+        assert_eq!(wire::ErrorReply::from(error).kind.code(), code, "{text}");
     }
 }

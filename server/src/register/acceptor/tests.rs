@@ -81,10 +81,25 @@ fn the_stored_form_keeps_its_bytes() {
     let disk = MemoryDisk::new();
     let mut store = committer(&disk);
     vote(&mut store, &prepare(3));
+    assert_eq!(vote(&mut store, &accept(3)), Verdict::Accepted);
     drop(store);
     let stored = disk.open().get(Family::Register, ACCEPTOR).unwrap().unwrap();
-    let golden = golden(include_str!("../../../golden/acceptor-1.hex"));
+    let golden = golden(include_str!("../../../golden/acceptor-2.hex"));
     assert_eq!(stored, golden, "a change of this form needs a new version byte");
+}
+
+#[test]
+fn the_first_stored_form_is_read_still() {
+    let forming = decode(&golden(include_str!("../../../golden/acceptor-1.hex"))).unwrap();
+    assert_eq!((forming.promised, forming.accepted), (Some(ballot(3)), None));
+    // A value stood in it without a version byte: here that of the first form of the metadata.
+    let value = golden(include_str!("../../../golden/metadata-1.hex"));
+    let promised = postcard::to_stdvec(&Some(ballot(4))).unwrap();
+    let vote = [&[1][..], &postcard::to_stdvec(&ballot(3)).unwrap(), &value[1..]].concat();
+    let state = decode(&[&[1][..], &promised, &vote, &[0]].concat()).unwrap();
+    let accepted = state.accepted.unwrap();
+    assert_eq!((state.promised, accepted.ballot), (Some(ballot(4)), ballot(3)));
+    assert_eq!(Ok(accepted.value), ClusterMetadata::decode(&value));
 }
 
 /// Puts bytes where the acceptor's state is kept.
