@@ -3,9 +3,11 @@
 //! ```text
 //! place     who holds the row, who of them is alive
 //! write     stamped at this replica, sent to the others     forward   to a replica that stamps
-//! read      one row                                         range     a stretch of keys
+//! blind     cells, sent to all replicas
+//! read      one row                                         range     a stretch of keys, a scan
 //! ```
 
+mod blind;
 mod forward;
 mod place;
 mod range;

@@ -48,6 +48,10 @@ pub enum WriteError {
     /// The stamping node's store failed. The write may live on.
     #[error("the store of the node that would stamp the write failed")]
     Store,
+    /// The table was truncated, dropped or replaced since the statement was planned. Whatever was
+    /// written is gone with it: the statement is to be planned again.
+    #[error("the table has changed since the statement was planned")]
+    Outdated,
 }
 
 /// Why a row refuses a statement. What the row itself says, without the replica's part in it.
@@ -146,6 +150,33 @@ impl WriteError {
     }
 }
 
+/// Where nobody can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PlaceError {
+    /// Too few replicas are alive.
+    Unavailable(Unavailable),
+    /// The table was truncated, dropped or replaced since the statement was planned.
+    Outdated,
+}
+
+impl From<PlaceError> for WriteError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Unavailable(unavailable) => unavailable.into(),
+            PlaceError::Outdated => Self::Outdated,
+        }
+    }
+}
+
+impl From<PlaceError> for ReadError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Unavailable(unavailable) => unavailable.into(),
+            PlaceError::Outdated => Self::Outdated,
+        }
+    }
+}
+
 /// Why a read has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
@@ -180,4 +211,8 @@ pub enum ReadError {
         /// How many it needs.
         required: u32,
     },
+    /// The table was truncated, dropped or replaced since the statement was planned, which is to be
+    /// planned again.
+    #[error("the table has changed since the statement was planned")]
+    Outdated,
 }

@@ -1,9 +1,13 @@
-//! Rows of one partition, merged from the pages of several replicas.
+//! Rows of a stretch of keys, merged from the pages of several replicas.
 //!
 //! A replica that gave as many rows as it was asked for may have more; of what lies beyond its last
 //! row nothing is known. So only rows up to the least of those last keys are merged; the next round
 //! begins behind it. Without this a deleted row of one replica could be shown because the replica
 //! that deleted it had not come so far ("short read").
+//!
+//! Pages of last-write-wins tables carry the range tombstones of every partition that they touch.
+//! Merged over the replicas they are folded into the merged rows: so a row that one replica has is
+//! deleted by a range tombstone that only another one has.
 //!
 //! Pure.
 
@@ -12,6 +16,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
+use repair::cells::Ranges;
 
 use crate::replica::{ReplicaPage, RowCopy};
 use crate::store::engine::Order;
@@ -21,7 +26,7 @@ use crate::store::engine::Order;
 pub struct MergedPage {
     /// Keys and merged rows, tombstones too.
     pub rows: Vec<(Bytes, RowCopy)>,
-    /// Where the next round begins: behind this key; none at the end of the partition.
+    /// Where the next round begins: behind this key; none at the end of the stretch.
     pub resume_after: Option<Bytes>,
 }
 
@@ -31,17 +36,22 @@ pub fn merge_pages(pages: Vec<ReplicaPage>, order: Order) -> MergedPage {
         Order::Forward => one.cmp(other),
         Order::Reverse => other.cmp(one),
     };
-    let ends = pages.iter().filter(|page| page.has_more);
-    let ends = ends.filter_map(|page| page.rows.last().map(|(key, _)| key.clone()));
+    let ends = pages.iter().filter(|page| page.has_more).filter_map(last_key);
     let known_to = ends.min_by(compare);
+    let mut heads: BTreeMap<Bytes, Ranges> = BTreeMap::new();
     let mut merged: BTreeMap<Bytes, RowCopy> = BTreeMap::new();
-    for (key, row) in pages.into_iter().flat_map(|page| page.rows) {
-        if known_to.as_ref().is_none_or(|end| compare(&key, end) != Ordering::Greater) {
-            match merged.entry(key) {
-                Entry::Vacant(place) => drop(place.insert(row)),
-                Entry::Occupied(mut known) => known.get_mut().merge(&row),
+    for page in pages {
+        for (prefix, ranges) in page.heads {
+            heads.entry(prefix).or_default().merge(&ranges);
+        }
+        for (key, row) in page.rows {
+            if known_to.as_ref().is_none_or(|end| compare(&key, end) != Ordering::Greater) {
+                merge_row(&mut merged, key, row);
             }
         }
+    }
+    for (key, row) in &mut merged {
+        cover(key, row, &heads);
     }
     let mut rows: Vec<_> = merged.into_iter().collect();
     if order == Order::Reverse {
@@ -50,43 +60,30 @@ pub fn merge_pages(pages: Vec<ReplicaPage>, order: Order) -> MergedPage {
     MergedPage { rows, resume_after: known_to }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metadata::Conflict;
+/// How far a page that has more behind it has come: to its last row. One without rows is a forward
+/// page that has come over partitions of which nothing but range tombstones is left.
+fn last_key(page: &ReplicaPage) -> Option<Bytes> {
+    let row = page.rows.last().map(|(key, _)| key);
+    row.or(page.heads.last().map(|(prefix, _)| prefix)).cloned()
+}
 
-    fn page(keys: &[&'static str], has_more: bool) -> ReplicaPage {
-        let rows =
-            keys.iter().map(|key| (Bytes::from(*key), RowCopy::new(Conflict::Siblings))).collect();
-        ReplicaPage { heads: Vec::new(), rows, has_more }
-    }
-
-    fn keys(page: &MergedPage) -> Vec<&[u8]> {
-        page.rows.iter().map(|(key, _)| &key[..]).collect()
-    }
-
-    #[test]
-    fn rows_beyond_the_first_full_page_are_left_for_the_next_round() {
-        let merged = merge_pages(
-            vec![page(&["a", "b"], true), page(&["a", "c", "d"], false)],
-            Order::Forward,
-        );
-        assert_eq!(keys(&merged), [b"a", b"b"]);
-        assert_eq!(merged.resume_after, Some(Bytes::from("b")));
-    }
-
-    #[test]
-    fn a_reverse_round_ends_at_the_greatest_last_key() {
-        let merged =
-            merge_pages(vec![page(&["d", "c"], true), page(&["d", "a"], true)], Order::Reverse);
-        assert_eq!(keys(&merged), [b"d", b"c"]);
-        assert_eq!(merged.resume_after, Some(Bytes::from("c")));
-    }
-
-    #[test]
-    fn pages_that_reach_the_end_are_merged_whole() {
-        let merged = merge_pages(vec![page(&["a"], false), page(&["b"], false)], Order::Forward);
-        assert_eq!(keys(&merged), [b"a", b"b"]);
-        assert_eq!(merged.resume_after, None);
+fn merge_row(merged: &mut BTreeMap<Bytes, RowCopy>, key: Bytes, row: RowCopy) {
+    match merged.entry(key) {
+        Entry::Vacant(place) => drop(place.insert(row)),
+        Entry::Occupied(mut known) => known.get_mut().merge(&row),
     }
 }
+
+/// Deletes what of the row a range tombstone of its partition covers.
+fn cover(key: &Bytes, row: &mut RowCopy, heads: &BTreeMap<Bytes, Ranges>) {
+    let RowCopy::Cells(row) = row else { return };
+    // No prefix begins with another one, so the last head before the row is its own or none is.
+    let head = heads.range::<Bytes, _>(..=key).next_back();
+    let Some((prefix, ranges)) = head.filter(|(prefix, _)| key.starts_with(prefix)) else { return };
+    if let Some(timestamp) = ranges.at(&key[prefix.len()..]) {
+        row.delete(timestamp);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,11 @@ impl PartitionWrite {
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.changes.iter().map(|change| change.table().as_ref())
     }
+
+    /// Whether it is of cells only, so that nothing is to be stamped.
+    pub fn is_blind(&self) -> bool {
+        self.changes.iter().all(|change| matches!(change, RowChange::Cells { .. }))
+    }
 }
 
 impl RowChange {
@@ -104,6 +109,11 @@ impl RowChange {
         match self {
             Self::Versioned { table, .. } | Self::Cells { table, .. } => table,
         }
+    }
+
+    /// Whether it is a DELETE without context, which reads the row first.
+    pub fn reads_first(&self) -> bool {
+        matches!(self, Self::Versioned { reads_first: true, .. })
     }
 
     /// The key under which the change is stored.

@@ -1,28 +1,31 @@
-//! One write of a row of a siblings table, coordinated by the replica that stamps it.
+//! One write of rows of one partition, coordinated by the replica that stamps them.
 //!
 //! ```text
 //! [read]  a DELETE without context reads at its level first: what it reads is its context
-//! stamp   this replica mints the dot and commits the merged row        -> 1 acknowledgement
+//! stamp   this replica mints the dots and commits the merged rows, all
+//!         of them or none                                              -> 1 acknowledgement
 //!         (a DELETE too, unless it changes nothing)
-//! [learn] where it lacks what the context names it fetches the row, then stamps again, once
-//! send    the row goes to every other replica                          -> 1 each
+//! [learn] where it lacks what the contexts name it fetches the rows, then stamps again, once
+//! send    the rows go to every other replica                           -> 1 each
 //! answer  when the level is met, when it cannot be any more, or at the deadline
 //! ```
 //!
-//! Law: nothing is sent before this replica's fsync; the write is stamped at most once; after the
+//! Cells of last-write-wins tables that belong to the same write ride along. A write of nothing
+//! else needs no stamp: that is `blind`. Law: nothing is sent before this replica's fsync; the write is stamped at most once; after the
 //! answer the sends still go on, for every write goes to every replica, also one whose stamp comes
 //! after the deadline. Where this replica's store
 //! may mint no dot now the answer is [`WriteError::NotReady`], and nothing was written or sent:
 //! another replica may carry the write out. Pure.
 
-use repair::version::{Siblings, StampError};
+use repair::version::{Siblings, StampError, Stamped};
 use ring::{HOSTS_INLINE, HostId, Tally};
 use smallvec::{SmallVec, smallvec};
 
+use super::acks::{Acks, Answer};
 use super::error::{RowError, WriteError};
 use crate::replica::StampFailure;
 
-/// What became of a write.
+/// What became of a change of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The row after the write.
@@ -35,16 +38,24 @@ pub struct Written {
     pub is_crowded: bool,
 }
 
+impl From<Stamped> for Written {
+    fn from(stamped: Stamped) -> Self {
+        let Stamped { row, replaced, has_equal_sibling, is_crowded, .. } = stamped;
+        Self { row, replaced, has_equal_sibling, is_crowded }
+    }
+}
+
 /// What the runtime must do next for one write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteStep {
-    /// Read the row at the statement's level and take what it has seen for the context.
+    /// Read the rows of DELETEs without context at the statement's level, each, and take what a row
+    /// has seen for the context.
     Read,
     /// Stamp the write here.
     Stamp,
-    /// Fetch the row from replicas that have seen the context, and merge it here.
+    /// Fetch the rows from replicas that have seen the contexts, and merge them here.
     Learn,
-    /// Send the stamped row.
+    /// Send the stamped rows.
     Send {
         /// To this replica.
         to: HostId,
@@ -61,17 +72,14 @@ pub type WriteSteps = SmallVec<[WriteStep; 4]>;
 pub struct WriteOp {
     me: HostId,
     others: SmallVec<[HostId; HOSTS_INLINE]>,
-    tally: Tally,
+    acks: Acks,
     has_learnt: bool,
-    /// Replicas that have neither acknowledged nor failed.
-    awaited: usize,
-    is_answered: bool,
 }
 
 impl WriteOp {
     /// A write at `me`, one of `replicas`, whose acknowledgements `tally` counts.
     ///
-    /// `reads_first`: the statement is a DELETE without context.
+    /// `reads_first`: one of its statements is a DELETE without context.
     pub fn place(
         me: HostId,
         replicas: &[HostId],
@@ -79,29 +87,27 @@ impl WriteOp {
         reads_first: bool,
     ) -> (Self, WriteSteps) {
         let others: SmallVec<_> = replicas.iter().copied().filter(|host| *host != me).collect();
-        let awaited = others.len();
-        let op = Self { me, others, tally, has_learnt: false, awaited, is_answered: false };
+        let acks = Acks::new(tally, others.len() + 1);
         let first = if reads_first { WriteStep::Read } else { WriteStep::Stamp };
-        (op, smallvec![first])
+        (Self { me, others, acks, has_learnt: false }, smallvec![first])
     }
 
-    /// The read of a DELETE without context came back, or did not.
-    pub fn on_read(&mut self, is_read: bool) -> WriteSteps {
-        if is_read { smallvec![WriteStep::Stamp] } else { self.give_up() }
+    /// The reads of DELETEs without context came back, or one did not.
+    pub fn on_read(&mut self, are_read: bool) -> WriteSteps {
+        if are_read { smallvec![WriteStep::Stamp] } else { self.give_up() }
     }
 
-    /// The row that the context names was merged here, or could not be had.
-    pub fn on_learnt(&mut self, is_learnt: bool) -> WriteSteps {
+    /// The rows that the contexts name were merged here, or one could not be had.
+    pub fn on_learnt(&mut self, are_learnt: bool) -> WriteSteps {
         self.has_learnt = true;
-        if is_learnt { smallvec![WriteStep::Stamp] } else { self.give_up() }
+        if are_learnt { smallvec![WriteStep::Stamp] } else { self.give_up() }
     }
 
     /// The write is stamped and fsynced here.
     pub fn on_stamped(&mut self) -> WriteSteps {
         let mut steps: WriteSteps =
             self.others.iter().map(|to| WriteStep::Send { to: *to }).collect();
-        self.tally.acknowledge(self.me);
-        self.settle(&mut steps);
+        steps.extend(answered(self.acks.on_acknowledged(self.me)));
         steps
     }
 
@@ -121,24 +127,17 @@ impl WriteOp {
             StampFailure::Damaged => WriteError::Damaged,
             StampFailure::Store => WriteError::Store,
         };
-        self.answer(Err(error))
+        answered(self.acks.answer(Err(error)))
     }
 
-    /// A replica has merged and fsynced the row.
+    /// A replica has merged and fsynced the rows.
     pub fn on_acknowledged(&mut self, from: HostId) -> WriteSteps {
-        self.awaited = self.awaited.saturating_sub(1);
-        self.tally.acknowledge(from);
-        let mut steps = WriteSteps::new();
-        self.settle(&mut steps);
-        steps
+        answered(self.acks.on_acknowledged(from))
     }
 
-    /// A replica refused the row, or cannot be reached.
+    /// A replica refused the rows, or cannot be reached.
     pub fn on_failed(&mut self) -> WriteSteps {
-        self.awaited = self.awaited.saturating_sub(1);
-        let mut steps = WriteSteps::new();
-        self.settle(&mut steps);
-        steps
+        answered(self.acks.on_failed())
     }
 
     /// The deadline has come.
@@ -146,25 +145,13 @@ impl WriteOp {
         self.give_up()
     }
 
-    /// Answers when the level is met, or when nobody is left who could meet it.
-    fn settle(&mut self, steps: &mut WriteSteps) {
-        if self.tally.is_met() {
-            steps.extend(self.answer(Ok(())));
-        } else if self.awaited == 0 {
-            steps.extend(self.give_up());
-        }
-    }
-
     fn give_up(&mut self) -> WriteSteps {
-        self.answer(Err(WriteError::timeout(&self.tally)))
+        answered(self.acks.give_up())
     }
+}
 
-    fn answer(&mut self, outcome: Result<(), WriteError>) -> WriteSteps {
-        if std::mem::replace(&mut self.is_answered, true) {
-            return WriteSteps::new();
-        }
-        smallvec![WriteStep::Answer(outcome)]
-    }
+fn answered(answer: Option<Answer>) -> WriteSteps {
+    answer.into_iter().map(WriteStep::Answer).collect()
 }
 
 #[cfg(test)]

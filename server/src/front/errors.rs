@@ -26,9 +26,10 @@ pub(super) fn of_write(error: &WriteError, table: &Table) -> ErrorReply {
         WriteError::Invalid(ref refused) => {
             return ErrorReply::new(ErrorKind::Invalid, of_row(refused, table));
         }
-        WriteError::Overloaded | WriteError::NoSpace | WriteError::NotReady => {
-            ErrorKind::Overloaded
-        }
+        WriteError::Overloaded
+        | WriteError::NoSpace
+        | WriteError::NotReady
+        | WriteError::Outdated => ErrorKind::Overloaded,
         WriteError::Damaged | WriteError::Store => ErrorKind::Server,
     };
     ErrorReply::new(kind, error.to_string())
@@ -69,6 +70,7 @@ pub(super) fn of_read(error: &ReadError) -> ErrorReply {
             let (failures, has_data) = (received.max(1), received > 0);
             ErrorKind::ReadFailure { consistency, received, required, failures, has_data }
         }
+        ReadError::Outdated => ErrorKind::Overloaded,
     };
     ErrorReply::new(kind, error.to_string())
 }

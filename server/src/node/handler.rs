@@ -4,12 +4,13 @@
 //! from the sender: an unknown table is never treated as an empty one, and one who owns no part of a
 //! row does not answer for it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use repair::version::SiblingLimits;
-use ring::HostId;
+use ring::{HostId, Token};
 use tokio::sync::mpsc;
 
 use super::life::living;
@@ -96,30 +97,42 @@ impl PeerHandler {
                 let epoch = epoch.map_err(|_| Refusal::StoreFailed)?.unwrap_or(0);
                 Ok((Answer::HighestEpoch { epoch }, Body::new()))
             }
-            Request::Write { key_len, level } => {
-                let (key, write) = received.split_body(key_len).ok_or(Refusal::Damaged)?;
-                let (key, table) = self.row(key)?;
-                let (limits, life) = (self.limits, key.life());
+            Request::Write { level } => {
+                let rows = RowList::read(received.body).ok_or(Refusal::Damaged)?;
+                let placed = |(key, change)| self.row(key).map(|(key, table)| (table, key, change));
+                let changes = rows.into_iter().map(placed).collect::<Result<Vec<_>, _>>()?;
+                let lives = lives(changes.iter().map(|(_, key, _)| key));
                 let written =
-                    self.coordinator.write_forwarded(table, key, &write, level, wait, limits);
-                let written = written.await?;
-                self.still_lives(life)?;
+                    self.coordinator.write_forwarded(changes, level, wait, self.limits).await?;
+                self.still_live(&lives)?;
                 Ok((Answer::Written, Body::from_iter([written])))
             }
-            Request::Apply { key_len, made_us } => {
-                let (key, row) = received.split_body(key_len).ok_or(Refusal::Damaged)?;
-                self.apply(key, row, made_us).await
-            }
+            Request::Apply { made_us } => self.apply(received.body, made_us).await,
             Request::ReadRow => {
                 let (key, table) = self.row(received.body)?;
-                let row =
-                    self.replica.fetch(table.conflict, &key).map_err(|_| Refusal::StoreFailed)?;
+                let row = self.replica.fetch(table.conflict, &key);
+                let row = row.map_err(|_| Refusal::StoreFailed)?;
                 Ok((Answer::Row, row.iter().map(|row| Bytes::from(row.encode())).collect()))
             }
-            Request::ReadRange { start_len, rows_max, is_reverse } => {
+            Request::ReadRange {
+                table,
+                table_epoch,
+                first,
+                last,
+                start_len,
+                rows_max,
+                is_reverse,
+            } => {
                 let (start, end) = received.split_body(start_len).ok_or(Refusal::Damaged)?;
                 let order = if is_reverse { Order::Reverse } else { Order::Forward };
-                self.read_range(start, end, order, rows_max)
+                let life = TableLife { table, epoch: table_epoch };
+                let tokens = Token::new(first)..=Token::new(last);
+                let asked = if end.is_empty() {
+                    KeyRange::from(start)
+                } else {
+                    KeyRange::between(start, end)
+                };
+                self.read_range(life, &tokens, &asked, order, rows_max)
             }
             Request::Probe { host } => self.probe(host, wait).await,
         }
@@ -144,55 +157,91 @@ impl PeerHandler {
         Ok((Answer::Register, Body::from_iter([Bytes::from(answer)])))
     }
 
-    async fn apply(&self, key: Bytes, row: Bytes, made_us: i64) -> Outcome {
+    async fn apply(&self, body: Bytes, made_us: i64) -> Outcome {
         let age_us = self.clock.wall_us().saturating_sub(made_us);
         if i128::from(age_us) > self.age_max.as_micros().cast_signed() {
             return Err(Refusal::Stale { age_us });
         }
-        let (key, _) = self.row(key)?;
-        let life = key.life();
-        let applied = self.replica.apply(vec![(key.into(), row)]).await;
-        applied.map_err(|failure| refusal(&failure))?;
-        self.still_lives(life)?;
+        let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
+        let keys = rows.iter().map(|(key, _)| self.row(key.clone()).map(|(key, _)| key));
+        let lives = lives(&keys.collect::<Result<Vec<_>, _>>()?);
+        self.replica.apply(rows).await.map_err(|failure| refusal(&failure))?;
+        self.still_live(&lives)?;
         Ok((Answer::Applied, Body::new()))
     }
 
-    fn read_range(&self, start: Bytes, end: Bytes, order: Order, rows_max: u32) -> Outcome {
-        let (_, table) = self.row(start.clone())?;
-        let range = KeyRange::between(start, end);
+    fn read_range(
+        &self,
+        life: TableLife,
+        tokens: &RangeInclusive<Token>,
+        asked: &KeyRange,
+        order: Order,
+        rows_max: u32,
+    ) -> Outcome {
+        let table = self.table(life, tokens)?;
+        // What this node has outside of these tokens may be of partitions that are not its own.
+        let range = asked.within(&life.range_of_tokens(tokens));
         if range.is_empty() {
             return Err(Refusal::Damaged);
         }
         let page = self.replica.fetch_range(table.conflict, &range, order, rows_max);
         let page = page.map_err(|_| Refusal::StoreFailed)?;
         let mut rows = RowList::default();
+        for (prefix, ranges) in &page.heads {
+            rows.push(prefix, &ranges.encode());
+        }
         for (key, row) in &page.rows {
             rows.push(key, &row.encode());
         }
-        Ok((Answer::Rows { more: page.has_more }, Body::from_iter([rows.into_body()])))
+        let heads = u32::try_from(page.heads.len()).map_err(|_| Refusal::StoreFailed)?;
+        let answer = Answer::Rows { heads, more: page.has_more };
+        Ok((answer, Body::from_iter([rows.into_body()])))
     }
 
     /// The row of a key, if the table's life that the key names is the living one and this node owns
     /// a part of the row.
     fn row(&self, key: Bytes) -> Result<(RowKey, Arc<Table>), Refusal> {
         let key = RowKey::read(key).map_err(|_| Refusal::Damaged)?;
-        let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
-        let table = living(&snapshot, key.life())?;
-        let partition = snapshot.ring.partition_of(key.token());
-        let placement = snapshot.keyspaces.get(&table.keyspace).map(|space| &space.placement);
-        if placement.is_some_and(|known| known.replicas(partition).contains(&self.cluster.me())) {
-            Ok((key, Arc::clone(table)))
-        } else {
-            Err(Refusal::NotReplica { epoch: snapshot.epoch() })
-        }
+        let token = key.token();
+        let table = self.table(key.life(), &(token..=token))?;
+        Ok((key, table))
     }
 
-    /// Whether rows that were written belong to a living life of their table still: else whoever
-    /// asked must not count them.
-    fn still_lives(&self, life: TableLife) -> Result<(), Refusal> {
+    /// The table, if this is its living life and this node owns a part of all these tokens.
+    fn table(
+        &self,
+        life: TableLife,
+        tokens: &RangeInclusive<Token>,
+    ) -> Result<Arc<Table>, Refusal> {
         let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
-        living(&snapshot, life).map(|_| ())
+        let epoch = snapshot.epoch();
+        let table = living(&snapshot, life)?;
+        let keyspace = snapshot.keyspaces.get(&table.keyspace);
+        let placement = &keyspace.ok_or(Refusal::NotReplica { epoch })?.placement;
+        let ring = &snapshot.ring;
+        let mine = |partition| placement.replicas(partition).contains(&self.cluster.me());
+        let (first, last) = (ring.partition_of(*tokens.start()), ring.partition_of(*tokens.end()));
+        let owns_all = if first == last {
+            mine(first)
+        } else {
+            ring.partitions().iter().filter(|it| (first..=last).contains(it)).all(mine)
+        };
+        if owns_all { Ok(Arc::clone(table)) } else { Err(Refusal::NotReplica { epoch }) }
     }
+
+    /// Whether rows that were written belong to living lives of their tables still: else whoever
+    /// asked must not count them.
+    fn still_live(&self, lives: &[TableLife]) -> Result<(), Refusal> {
+        let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
+        lives.iter().try_for_each(|life| living(&snapshot, *life).map(|_| ()))
+    }
+}
+
+/// The lives of tables that rows of one write belong to; of neighbours that have the same, one.
+fn lives<'a>(keys: impl IntoIterator<Item = &'a RowKey>) -> Vec<TableLife> {
+    let mut lives: Vec<TableLife> = keys.into_iter().map(RowKey::life).collect();
+    lives.dedup();
+    lives
 }
 
 fn is_about_rows(request: &Request) -> bool {

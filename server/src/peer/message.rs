@@ -79,25 +79,31 @@ pub enum Request {
     },
     /// A heartbeat; the body is gossip. It has no answer.
     Gossip,
-    /// Coordinate this write: you are a replica. Body: key, then the write.
+    /// Coordinate this write of one partition: you are a replica. Body: keys and what is done to
+    /// each, as a [`RowList`].
     Write {
-        /// How many bytes of the body are the key.
-        key_len: u32,
         /// How many replicas the client waits for.
         level: Consistency,
     },
-    /// Merge this row. Body: key, then row.
+    /// Merge these rows of one partition, all or none. Body: a [`RowList`]; a row of a
+    /// last-write-wins table may lack what was known of it before.
     Apply {
-        /// How many bytes of the body are the key.
-        key_len: u32,
-        /// When the sender read or made the row, by its wall clock, in microseconds.
+        /// When the sender read or made the rows, by its wall clock, in microseconds.
         made_us: i64,
     },
     /// The row under this key, which is the body.
     ReadRow,
-    /// Rows of one partition in key order. Body: the first key of the range, then the first behind
-    /// its end.
+    /// Rows of a stretch of keys in their order. Body: the first key of the stretch, then the first
+    /// behind it; nothing where it has no end but that of its tokens.
     ReadRange {
+        /// The number of the table.
+        table: u32,
+        /// The table's epoch.
+        table_epoch: u32,
+        /// The first token; what lies before it is not read.
+        first: i64,
+        /// The last token; what lies behind it is not read.
+        last: i64,
         /// How many bytes of the body are the first key.
         start_len: u32,
         /// How many rows at most.
@@ -132,8 +138,11 @@ pub enum Answer {
     Applied,
     /// The row, in the body; empty where there is none.
     Row,
-    /// Rows of the partition, in the body as a [`RowList`].
+    /// Rows of the stretch, in the body as a [`RowList`], behind the range tombstones of its
+    /// partitions.
     Rows {
+        /// How many of the list are range tombstones, each under the prefix of its partition.
+        heads: u32,
         /// Whether there may be more after the last.
         more: bool,
     },
@@ -235,6 +244,16 @@ pub struct Received {
     pub request: Request,
     /// The body: one slice of the frame.
     pub body: Bytes,
+}
+
+impl Refusal {
+    /// The epoch that the refusing node knows, where newer metadata may make it agree.
+    pub fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::NotReplica { epoch } | Self::TableEnded { epoch } => Some(*epoch),
+            _ => None,
+        }
+    }
 }
 
 impl Received {

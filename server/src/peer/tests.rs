@@ -237,7 +237,7 @@ async fn a_request_under_way_is_finished_although_its_connection_breaks() {
     let mut out = bytes::BytesMut::new();
     let hello = local("c", 1, None).hello(Class::Rows);
     codec::write(&Head::Hello(hello), &Body::new(), &mut out);
-    let request = Request::Write { key_len: 0, level: types::Consistency::One };
+    let request = Request::Write { level: types::Consistency::One };
     let head = Head::Request { id: 1, epoch: 0, wait_ms: 1_000, request };
     codec::write(&head, &Body::new(), &mut out);
     stream.write_all(&out).await.unwrap();

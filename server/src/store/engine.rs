@@ -131,6 +131,13 @@ impl KeyRange {
         Self { start: self.start.clone(), end: Some(end) }
     }
 
+    /// The part of the range that lies in `other` as well.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let ends = self.end.iter().chain(&other.end);
+        Self { start: self.start.clone().max(other.start.clone()), end: ends.min().cloned() }
+    }
+
     /// The first key that may be in the range.
     pub fn start(&self) -> &Bytes {
         &self.start
@@ -441,6 +448,23 @@ mod tests {
     use repair::cells::{Expiry, Row, WriteStamp};
 
     use super::*;
+
+    #[test]
+    fn a_range_within_another_holds_the_keys_of_both() {
+        let ranges = [
+            KeyRange::all(),
+            KeyRange::from(&b"b"[..]),
+            KeyRange::between(&b"a"[..], &b"c"[..]),
+            KeyRange::between(&b"b"[..], &b"d"[..]),
+            KeyRange::between(&b"d"[..], &b"e"[..]),
+        ];
+        for (one, other) in ranges.iter().flat_map(|one| ranges.iter().map(move |two| (one, two))) {
+            let both = one.within(other);
+            for key in [&b"a"[..], b"b", b"c", b"d", b"e"] {
+                assert_eq!(both.contains(key), one.contains(key) && other.contains(key));
+            }
+        }
+    }
 
     #[test]
     fn prefix_range_holds_exactly_the_keys_with_the_prefix() {

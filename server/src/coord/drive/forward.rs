@@ -7,36 +7,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use repair::version::{Siblings, VersionVector, Write};
+use repair::version::{Change, SiblingLimits, Siblings, VersionVector, Write};
 use ring::Tally;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use types::Consistency;
 
-use super::place::Place;
-use super::write::RowWrite;
-use super::{Coordinator, len};
-use crate::coord::error::WriteError;
+use super::Coordinator;
+use super::place::{News, Place};
+use crate::coord::error::{PlaceError, WriteError};
+use crate::coord::request::{PartitionWrite, RowChange};
 use crate::coord::write::Written;
 use crate::metadata::Table;
-use crate::peer::{Answer, Body, CallError, Refusal, Request};
+use crate::peer::{Answer, Body, CallError, Refusal, Request, RowList};
 use crate::store::keys::RowKey;
 
 /// A forwarded write is answered this part of its time early: so the sender still hears who has
 /// acknowledged it.
 const ANSWER_EARLY_PART: u32 = 20;
 
-/// A forwarded write, as it is sent.
+/// What is done to one row of a forwarded write, as it is sent beside the row's key.
 #[derive(Serialize, Deserialize)]
-struct Forwarded {
-    context: VersionVector,
-    change: repair::version::Change,
-    now: i64,
-    write_time: i64,
-    reads_first: bool,
+enum Forwarded {
+    Versioned {
+        context: VersionVector,
+        change: Change,
+        now: i64,
+        write_time: i64,
+        reads_first: bool,
+    },
+    Cells {
+        operand: Bytes,
+    },
 }
 
-/// What became of a forwarded write, as it is sent.
+/// What became of a versioned change of a forwarded write, as it is sent.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Outcome {
     pub(super) row: Bytes,
@@ -46,25 +51,21 @@ pub(super) struct Outcome {
 }
 
 impl Coordinator {
-    /// Carries out a write that another node forwarded, this one being a replica.
+    /// Carries out a write of one partition that another node forwarded, this one being a replica
+    /// of all its rows. Answers what became of it, to be sent back.
     ///
     /// # Errors
     /// [`Refusal`] where nothing was done, so that the sender may ask another replica.
     pub async fn write_forwarded(
         &self,
-        table: Arc<Table>,
-        key: RowKey,
-        body: &[u8],
+        changes: Vec<(Arc<Table>, RowKey, Bytes)>,
         level: Consistency,
         wait: Duration,
-        limits: repair::version::SiblingLimits,
+        limits: SiblingLimits,
     ) -> Result<Bytes, Refusal> {
-        let forwarded: Forwarded = postcard::from_bytes(body).map_err(|_| Refusal::Damaged)?;
-        let Forwarded { context, change, now, write_time, reads_first } = forwarded;
-        let write = Write { context, change, now, write_time, limits };
-        let write = RowWrite { table, key, write, reads_first, level };
+        let write = read_forwarded(changes, level, limits).ok_or(Refusal::Damaged)?;
         let deadline = self.clock.now() + wait - wait / ANSWER_EARLY_PART;
-        let outcome = match self.place(&write.table, write.key.token(), level) {
+        let outcome = match self.place(write.tables(), write.token, level) {
             Ok(place) if !place.replicas.contains(&self.cluster.me()) => {
                 return Err(Refusal::NotReplica { epoch: place.snapshot.epoch() });
             }
@@ -73,14 +74,13 @@ impl Coordinator {
                 Err(WriteError::NotReady) => return Err(Refusal::NotReady),
                 outcome => outcome,
             },
+            Err(PlaceError::Outdated) => {
+                return Err(Refusal::TableEnded { epoch: self.cluster.epoch() });
+            }
             Err(unavailable) => Err(unavailable.into()),
         };
-        let outcome = outcome.map(|written| Outcome {
-            row: written.row.encode().into(),
-            replaced: written.replaced,
-            has_equal_sibling: written.has_equal_sibling,
-            is_crowded: written.is_crowded,
-        });
+        let outcome =
+            outcome.map(|written| written.into_iter().map(Outcome::from).collect::<Vec<Outcome>>());
         Ok(postcard::to_stdvec(&outcome).expect("an outcome in memory can be written").into())
     }
 
@@ -89,29 +89,30 @@ impl Coordinator {
     pub(super) async fn forward(
         &self,
         place: &Place,
-        write: &RowWrite,
+        write: &PartitionWrite,
         mut refusal: WriteError,
         deadline: Instant,
-    ) -> Option<Result<Written, WriteError>> {
+    ) -> Option<Result<Vec<Written>, WriteError>> {
         let body = forwarded_body(write);
         for to in place.alive.iter().filter(|host| **host != self.cluster.me()) {
-            let key_len = len(write.key.as_bytes());
-            let request = Request::Write { key_len, level: write.level };
-            let reply = match self.call(place, *to, request, body.clone(), deadline).await {
+            let request = Request::Write { level: write.level };
+            let body = Body::from_iter([body.clone()]);
+            let reply = match self.call(place, *to, request, body, deadline).await {
                 Ok(reply) => reply,
                 Err(CallError::NotSent { .. }) => continue,
                 Err(CallError::Lost) => return Some(Err(WriteError::timeout(&place.tally))),
             };
-            match reply.answer {
+            match &reply.answer {
                 Answer::Written => return Some(read_outcome(&reply.body, &place.tally)),
-                Answer::Refused(Refusal::NotReplica { epoch })
-                    if epoch > place.snapshot.epoch() =>
-                {
-                    self.keeper.catch_up(reply.from.internode, epoch, deadline).await;
-                    return None;
+                Answer::Refused(refused) => {
+                    let news = News::of(&reply, place.snapshot.epoch());
+                    if self.catch_up(news, deadline).await {
+                        return None;
+                    }
+                    if *refused == Refusal::NotReady {
+                        refusal = WriteError::NotReady;
+                    }
                 }
-                Answer::Refused(Refusal::NotReady) => refusal = WriteError::NotReady,
-                Answer::Refused(_) => {}
                 _ => return Some(Err(WriteError::timeout(&place.tally))),
             }
         }
@@ -119,27 +120,68 @@ impl Coordinator {
     }
 }
 
-pub(super) fn forwarded_body(write: &RowWrite) -> Body {
-    let forwarded = Forwarded {
-        context: write.write.context.clone(),
-        change: write.write.change.clone(),
-        now: write.write.now,
-        write_time: write.write.write_time,
-        reads_first: write.reads_first,
-    };
-    let forwarded = postcard::to_stdvec(&forwarded).expect("a write in memory can be written");
-    Body::from_iter([write.key.as_bytes().clone(), forwarded.into()])
+impl From<Written> for Outcome {
+    fn from(written: Written) -> Self {
+        let Written { row, replaced, has_equal_sibling, is_crowded } = written;
+        Self { row: row.encode().into(), replaced, has_equal_sibling, is_crowded }
+    }
 }
 
-fn read_outcome(body: &[u8], tally: &Tally) -> Result<Written, WriteError> {
-    let outcome: Result<Outcome, WriteError> =
+impl Outcome {
+    fn read(self) -> Option<Written> {
+        let Self { row, replaced, has_equal_sibling, is_crowded } = self;
+        let row = Siblings::decode(&row).ok()?;
+        Some(Written { row, replaced, has_equal_sibling, is_crowded })
+    }
+}
+
+/// The write as it is sent: keys and what is done to each.
+pub(super) fn forwarded_body(write: &PartitionWrite) -> Bytes {
+    let mut rows = RowList::default();
+    for change in &write.changes {
+        let forwarded = match change {
+            RowChange::Versioned { write, reads_first, .. } => Forwarded::Versioned {
+                context: write.context.clone(),
+                change: write.change.clone(),
+                now: write.now,
+                write_time: write.write_time,
+                reads_first: *reads_first,
+            },
+            RowChange::Cells { operand, .. } => Forwarded::Cells { operand: operand.clone() },
+        };
+        let forwarded = postcard::to_stdvec(&forwarded).expect("a write in memory can be written");
+        rows.push(change.key(), &forwarded);
+    }
+    rows.into_body()
+}
+
+/// The write that was sent; none where it cannot be read, or is not of one partition of a keyspace.
+pub(super) fn read_forwarded(
+    changes: Vec<(Arc<Table>, RowKey, Bytes)>,
+    level: Consistency,
+    limits: SiblingLimits,
+) -> Option<PartitionWrite> {
+    let (first_table, first_key, _) = changes.first()?;
+    let (keyspace, token) = (first_table.keyspace.clone(), first_key.token());
+    let read = |(table, key, body): (Arc<Table>, RowKey, Bytes)| {
+        if table.keyspace != keyspace || key.token() != token {
+            return None;
+        }
+        Some(match postcard::from_bytes(&body).ok()? {
+            Forwarded::Versioned { context, change, now, write_time, reads_first } => {
+                let write = Write { context, change, now, write_time, limits };
+                RowChange::Versioned { table, key, write, reads_first }
+            }
+            Forwarded::Cells { operand } => RowChange::Cells { table, key: key.into(), operand },
+        })
+    };
+    let changes = changes.into_iter().map(read).collect::<Option<Vec<_>>>()?;
+    Some(PartitionWrite { token, changes, level })
+}
+
+fn read_outcome(body: &[u8], tally: &Tally) -> Result<Vec<Written>, WriteError> {
+    let outcome: Result<Vec<Outcome>, WriteError> =
         postcard::from_bytes(body).map_err(|_| WriteError::timeout(tally))?;
-    let outcome = outcome?;
-    let row = Siblings::decode(&outcome.row).map_err(|_| WriteError::timeout(tally))?;
-    Ok(Written {
-        row,
-        replaced: outcome.replaced,
-        has_equal_sibling: outcome.has_equal_sibling,
-        is_crowded: outcome.is_crowded,
-    })
+    let written = outcome?.into_iter().map(Outcome::read).collect::<Option<Vec<_>>>();
+    written.ok_or_else(|| WriteError::timeout(tally))
 }

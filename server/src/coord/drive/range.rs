@@ -1,33 +1,148 @@
-//! Reading a stretch of keys that have the same replicas.
+//! Reading a stretch of keys: one round of a partition, or a scan of a part of the ring.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use ring::HostId;
+use repair::cells::Ranges;
+use ring::{HostId, Token};
 use tokio::time::{Instant, timeout_at};
 
-use super::place::Place;
+use super::place::{News, PLACINGS_MAX, Place, keyspace_of};
 use super::{Coordinator, len};
-use crate::coord::error::ReadError;
+use crate::coord::error::{PlaceError, ReadError};
 use crate::coord::gather::Gather;
 use crate::coord::page::{MergedPage, merge_pages};
 use crate::coord::request::RangeRead;
-use crate::metadata::Conflict;
+use crate::coord::scan::{Piece, ScanOp, ScanStep, cut};
+use crate::metadata::{Conflict, Snapshot};
 use crate::peer::{Answer, Body, Reply, Request, RowList};
 use crate::replica::{ReplicaPage, RowCopy};
 use crate::store::engine::Order;
+use crate::store::keys::TableLife;
+
+/// After this part of its time a scan answers with what it has.
+const LATE_PART: u32 = 2;
+
+/// What is asked of the replicas of one stretch.
+struct Stretch<'a> {
+    read: &'a RangeRead,
+    piece: Piece,
+    rows_max: u32,
+}
 
 impl Coordinator {
-    /// Reads one round of a partition: at least one row unless the range holds none.
+    /// Reads rows of a stretch of keys, merged row by row.
+    ///
+    /// Within one partition it is one round: at least one row unless the stretch holds none. A scan
+    /// goes on until it has as many rows as are wanted, or for so long that they shall do.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn read_range(&self, read: &RangeRead) -> Result<MergedPage, ReadError> {
-        let place = self.place(&read.table, *read.tokens.start(), read.level)?;
         let deadline = self.clock.now() + self.patience.read;
-        let mut until = self.slow_at();
+        let mut placings = 1;
+        loop {
+            let mut news = News::default();
+            let outcome = if read.tokens.start() == read.tokens.end() {
+                self.read_partition(read, deadline, &mut news).await
+            } else {
+                self.scan(read, deadline, &mut news).await
+            };
+            let may_retry = outcome.is_err() && placings < PLACINGS_MAX;
+            if !may_retry || !self.catch_up(news, deadline).await {
+                return outcome;
+            }
+            placings += 1;
+        }
+    }
+
+    async fn read_partition(
+        &self,
+        read: &RangeRead,
+        deadline: Instant,
+        news: &mut News,
+    ) -> Result<MergedPage, ReadError> {
+        let place = self.place([read.table.as_ref()], *read.tokens.start(), read.level)?;
+        let piece = Piece { tokens: read.tokens.clone(), range: read.range.clone() };
+        let stretch = Stretch { read, piece, rows_max: read.rows_max };
+        self.read_stretch(&place, &stretch, deadline, news).await
+    }
+
+    async fn scan(
+        &self,
+        read: &RangeRead,
+        deadline: Instant,
+        news: &mut News,
+    ) -> Result<MergedPage, ReadError> {
+        let snapshot = self.metadata();
+        let placement = &keyspace_of(&snapshot, &read.table)?.placement;
+        let pieces = cut(life(read), &snapshot.ring, placement, &read.tokens, &read.range);
+        let (mut op, mut steps) = ScanOp::begin(pieces, read.rows_max);
+        let mut until = (self.clock.now() + self.patience.read / LATE_PART).min(deadline);
+        let mut asked = FuturesUnordered::new();
+        loop {
+            for step in steps {
+                match step {
+                    ScanStep::Ask { piece: number, rows_max } => {
+                        let stretch = Stretch { read, piece: op.piece(number).clone(), rows_max };
+                        asked.push(self.read_piece(&snapshot, number, stretch, deadline));
+                    }
+                    ScanStep::Answer(outcome) => return outcome,
+                }
+            }
+            steps = match timeout_at(until, asked.next()).await {
+                Ok(Some((number, page, told))) => {
+                    news.note(told);
+                    op.on_page(number, page)
+                }
+                // Every piece is read or given up by the deadline, so there is one to wait for.
+                Ok(None) | Err(_) => {
+                    until = deadline + self.patience.read;
+                    op.on_late()
+                }
+            };
+        }
+    }
+
+    async fn read_piece(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        number: usize,
+        stretch: Stretch<'_>,
+        deadline: Instant,
+    ) -> (usize, Result<MergedPage, ReadError>, News) {
+        let mut news = News::default();
+        let page = match self.place_piece(snapshot, &stretch) {
+            Ok(place) => self.read_stretch(&place, &stretch, deadline, &mut news).await,
+            Err(error) => Err(error.into()),
+        };
+        (number, page, news)
+    }
+
+    fn place_piece(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        stretch: &Stretch<'_>,
+    ) -> Result<Place, PlaceError> {
+        let keyspace = keyspace_of(snapshot, &stretch.read.table)?;
+        let partition = snapshot.ring.partition_of(*stretch.piece.tokens.start());
+        self.place_in(snapshot, keyspace, partition, stretch.read.level)
+    }
+
+    /// One round of a stretch whose partitions have the same replicas.
+    async fn read_stretch(
+        &self,
+        place: &Place,
+        stretch: &Stretch<'_>,
+        deadline: Instant,
+        news: &mut News,
+    ) -> Result<MergedPage, ReadError> {
+        let mut until = self.slow_at().min(deadline);
         let (mut gather, first) = Gather::begin(&place.alive, place.tally.clone());
-        let ask = |of| self.ask_page(&place, of, read, deadline);
+        let ask = |of| self.ask_page(place, of, stretch, deadline);
         let mut asked: FuturesUnordered<_> = first.into_iter().map(ask).collect();
         let mut pages = Vec::new();
         while !gather.is_met() {
@@ -37,7 +152,10 @@ impl Coordinator {
                     pages.push(page);
                     None
                 }
-                Ok(Some((from, Err(())))) => gather.on_failed(from),
+                Ok(Some((from, Err(told)))) => {
+                    news.note(told);
+                    gather.on_failed(from)
+                }
                 Err(_) if until < deadline => {
                     until = deadline;
                     gather.on_slow()
@@ -46,54 +164,70 @@ impl Coordinator {
             };
             asked.extend(another.map(ask));
         }
-        Ok(merge_pages(pages, read.order))
+        Ok(merge_pages(pages, stretch.read.order))
     }
 
     async fn ask_page(
         &self,
         place: &Place,
         of: HostId,
-        read: &RangeRead,
+        stretch: &Stretch<'_>,
         deadline: Instant,
-    ) -> (HostId, Result<ReplicaPage, ()>) {
+    ) -> (HostId, Result<ReplicaPage, News>) {
+        let Stretch { read, piece: Piece { tokens, range }, rows_max } = stretch;
+        let (conflict, order) = (read.table.conflict, read.order);
         if of == self.cluster.me() {
-            let page = self.replica.fetch_range(
-                read.table.conflict,
-                &read.range,
-                read.order,
-                read.rows_max,
-            );
-            return (of, page.map_err(|_| ()));
+            let page = self.replica.fetch_range(conflict, range, order, *rows_max);
+            return (of, page.map_err(|_| News::default()));
         }
-        let start = read.range.start().clone();
-        let request = Request::ReadRange {
-            start_len: len(&start),
-            rows_max: read.rows_max,
-            is_reverse: read.order == Order::Reverse,
-        };
-        let end = read.range.end().cloned().expect("a range within a partition ends");
-        let body = Body::from_iter([start, end]);
+        let (request, body) = page_request(stretch, tokens);
         let page = match self.call(place, of, request, body, deadline).await {
-            Ok(Reply { answer: Answer::Rows { more }, body, .. }) => RowList::read(body)
-                .ok_or(())
-                .and_then(|rows| decode_page(read.table.conflict, rows, more)),
-            _ => Err(()),
+            Ok(Reply { answer: Answer::Rows { heads, more }, body, .. }) => {
+                let page = decode_page(conflict, order, body, heads, more);
+                page.ok_or_else(News::default)
+            }
+            Ok(reply) => Err(News::of(&reply, place.snapshot.epoch())),
+            Err(_) => Err(News::default()),
         };
         (of, page)
     }
 }
 
+fn life(read: &RangeRead) -> TableLife {
+    TableLife { table: read.table.id.0, epoch: read.table.epoch }
+}
+
+fn page_request(stretch: &Stretch<'_>, tokens: &RangeInclusive<Token>) -> (Request, Body) {
+    let Stretch { read, piece, rows_max } = stretch;
+    let TableLife { table, epoch } = life(read);
+    let start = piece.range.start().clone();
+    let request = Request::ReadRange {
+        table,
+        table_epoch: epoch,
+        first: tokens.start().value(),
+        last: tokens.end().value(),
+        start_len: len(&start),
+        rows_max: *rows_max,
+        is_reverse: read.order == Order::Reverse,
+    };
+    let end = piece.range.end().cloned().unwrap_or_default();
+    (request, Body::from_iter([start, end]))
+}
+
 fn decode_page(
     conflict: Conflict,
-    rows: Vec<(Bytes, Bytes)>,
+    order: Order,
+    body: Bytes,
+    heads: u32,
     has_more: bool,
-) -> Result<ReplicaPage, ()> {
-    let decode = |(key, row)| RowCopy::decode(conflict, &row).map(|row| (key, row)).map_err(|_| ());
-    let rows = rows.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
-    // A page without rows must be the last one, or the next round would begin where it did.
-    if has_more && rows.is_empty() {
-        Err(())
-    } else {
-        Ok(ReplicaPage { heads: Vec::new(), rows, has_more })
-    }
+) -> Option<ReplicaPage> {
+    let mut list = RowList::read(body)?.into_iter();
+    let decode_head = |(prefix, ranges)| Some((prefix, Ranges::decode(&ranges).ok()?));
+    let heads = list.by_ref().take(heads as usize).map(decode_head).collect::<Option<Vec<_>>>()?;
+    let decode_row = |(key, row)| Some((key, RowCopy::decode(conflict, &row).ok()?));
+    let rows = list.map(decode_row).collect::<Option<Vec<_>>>()?;
+    // A page that went over nothing must be the last one, or the next round would begin where it
+    // did; backwards the range tombstones of a partition lie behind its rows.
+    let has_moved = !rows.is_empty() || (order == Order::Forward && !heads.is_empty());
+    (has_moved || !has_more).then_some(ReplicaPage { heads, rows, has_more })
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use repair::version::{Actor, Columns, Dot, Expiry, SiblingLimits, Siblings, VersionVector, Write};
@@ -13,24 +13,27 @@ use tokio::sync::Notify;
 use types::{Consistency, CqlType};
 use uuid::Uuid;
 
-use super::forward::{Outcome, forwarded_body};
-use super::write::RowWrite;
+use super::forward::{Outcome, forwarded_body, read_forwarded};
 use super::*;
 use crate::clock::SystemClock;
 use crate::commits::Commits;
-use crate::coord::WriteError;
+use crate::coord::{PartitionWrite, ReadError, RowChange, RowRead, WriteError, Written};
 use crate::metadata::{
     Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
     Snapshot, Table, TableSpec,
 };
 use crate::network::TcpNetwork;
 use crate::peer::{
-    Answer, Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received, Refusal,
+    Answer, Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received, Refusal, RowList,
 };
+use crate::replica::RowCopy;
 use crate::store::commit::{Promise, QueueLimits, queue};
 use crate::store::keys::{RowKey, TableLife};
 use crate::store::memory::MemoryDisk;
 use crate::store::open_in_memory;
+
+mod cells;
+mod rows;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -38,7 +41,7 @@ fn host(number: u128) -> HostId {
     HostId(Uuid::from_u128(number))
 }
 
-struct Local(HostId);
+struct Local(HostId, SocketAddr);
 
 impl Introduce for Local {
     fn hello(&self, class: Class) -> Hello {
@@ -48,7 +51,7 @@ impl Introduce for Local {
             cluster_id: None,
             host: self.0,
             store: StoreId(1),
-            internode: ([127, 0, 0, 1], 1).into(),
+            internode: self.1,
             epoch: 0,
             wall_us: 0,
             class,
@@ -59,9 +62,18 @@ impl Introduce for Local {
 }
 
 /// Another replica, which takes the writes that are forwarded to it or is not ready for them.
+#[derive(Default)]
 struct Peer {
     is_ready: bool,
     writes: AtomicUsize,
+    /// How often it was asked for rows.
+    reads: AtomicUsize,
+    /// What it was sent to merge, a list for each request.
+    applied: Mutex<Vec<Vec<(Bytes, Bytes)>>>,
+    /// What it answers instead of merging.
+    refusal: OnceLock<Refusal>,
+    /// Metadata that it has and this node has not.
+    metadata: OnceLock<Bytes>,
     /// Wakes for each row that it is sent.
     was_sent: Notify,
     /// Its copy, which it answers reads with.
@@ -70,12 +82,27 @@ struct Peer {
 
 impl Handler for Peer {
     async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
-        if received.request == Request::ReadRow {
-            return Some((Answer::Row, self.row.get().cloned().into_iter().collect()));
-        }
-        if !matches!(received.request, Request::Write { .. }) {
-            self.was_sent.notify_one();
-            return Some((Answer::Applied, Body::new()));
+        match received.request {
+            Request::Write { .. } => {}
+            Request::ReadRow => {
+                self.reads.fetch_add(1, Ordering::Relaxed);
+                if let Some(refusal) = self.refusal.get() {
+                    return Some((Answer::Refused(refusal.clone()), Body::new()));
+                }
+                return Some((Answer::Row, self.row.get().cloned().into_iter().collect()));
+            }
+            Request::Metadata => {
+                return Some((
+                    Answer::Metadata,
+                    self.metadata.get().cloned().into_iter().collect(),
+                ));
+            }
+            _ => {
+                self.applied.lock().unwrap().extend(RowList::read(received.body));
+                self.was_sent.notify_one();
+                let refusal = self.refusal.get().cloned().map(Answer::Refused);
+                return Some((refusal.unwrap_or(Answer::Applied), Body::new()));
+            }
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
         if !self.is_ready {
@@ -83,7 +110,7 @@ impl Handler for Peer {
         }
         let row = Siblings::default().encode().into();
         let outcome = Outcome { row, replaced: 7, has_equal_sibling: false, is_crowded: false };
-        let outcome = postcard::to_stdvec(&Ok::<_, WriteError>(outcome)).unwrap();
+        let outcome = postcard::to_stdvec(&Ok::<_, WriteError>(vec![outcome])).unwrap();
         Some((Answer::Written, Body::from_iter([outcome.into()])))
     }
 
@@ -94,15 +121,14 @@ impl Handler for Peer {
 
 #[expect(clippy::disallowed_methods, reason = "the far end of the test")]
 async fn serve(number: u128, is_ready: bool) -> (Arc<Peer>, SocketAddr) {
-    let (writes, was_sent, row) = (AtomicUsize::new(0), Notify::new(), OnceLock::new());
-    let peer = Arc::new(Peer { is_ready, writes, was_sent, row });
+    let peer = Arc::new(Peer { is_ready, ..Peer::default() });
     let listener = Listener::bind(&TcpNetwork, ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
-    tokio::spawn(listener.serve(Arc::new(Local(host(number))), Arc::clone(&peer)));
+    tokio::spawn(listener.serve(Arc::new(Local(host(number), address)), Arc::clone(&peer)));
     (peer, address)
 }
 
-/// Three replicas of a table.
+/// Three replicas of a table of versions, `t`, and one of cells.
 fn metadata(members: &[(HostId, SocketAddr)]) -> ClusterMetadata {
     let member = |&(host, internode): &(HostId, SocketAddr)| Member {
         host,
@@ -129,18 +155,24 @@ fn metadata(members: &[(HostId, SocketAddr)]) -> ClusterMetadata {
         conflict: None,
         tables: [].into(),
     };
-    let spec = TableSpec {
+    let spec = |name: &str, conflict| TableSpec {
         keyspace: "app".to_owned(),
-        name: "t".to_owned(),
-        conflict: None,
+        name: name.to_owned(),
+        conflict: Some(conflict),
         columns: vec![("k".to_owned(), ColumnKind::Partition(0), CqlType::Int)],
         comment: String::new(),
     };
     let joins = members[1..].iter().map(|joining| Change::Join(member(joining)));
-    let default_conflict = Conflict::Siblings;
+    let (default_conflict, if_not_exists) = (Conflict::Siblings, false);
+    let table = |name, conflict| Change::CreateTable {
+        spec: spec(name, conflict),
+        default_conflict,
+        if_not_exists,
+    };
     let defined = [
-        Change::CreateKeyspace { keyspace, if_not_exists: false },
-        Change::CreateTable { spec, default_conflict, if_not_exists: false },
+        Change::CreateKeyspace { keyspace, if_not_exists },
+        table("t", Conflict::Siblings),
+        table("cells", Conflict::Lww),
     ];
     let value = founding.value(Acceptors::formed(Stores::new([StoreId(1)]).unwrap()));
     let changes = joins.chain(defined);
@@ -153,6 +185,7 @@ struct Restarted {
     commits: Commits,
     peers: [Arc<Peer>; 2],
     table: Arc<Table>,
+    cells: Arc<Table>,
     /// The commit loop waits for it.
     may_commit: Arc<Notify>,
 }
@@ -186,7 +219,8 @@ impl Restarted {
         let cluster = Arc::new(Cluster::new(me));
         cluster.install(Snapshot::new(metadata(&members)).unwrap());
         cluster.set_alive(BTreeSet::from(members.map(|(host, _)| host)));
-        let table = Arc::clone(cluster.snapshot().unwrap().table("app", "t").unwrap());
+        let table = |name| Arc::clone(cluster.snapshot().unwrap().table("app", name).unwrap());
+        let (table, cells) = (table("t"), table("cells"));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let options = PoolOptions {
             connect_timeout: WAIT,
@@ -195,7 +229,7 @@ impl Restarted {
             clock: Arc::clone(&clock),
             network: Arc::new(TcpNetwork),
         };
-        let pool = Arc::new(Pool::new(Arc::new(Local(me)), options));
+        let pool = Arc::new(Pool::new(Arc::new(Local(me, one_at)), options));
         let keeper = Keeper::new(
             Arc::clone(&cluster),
             commits.clone(),
@@ -211,27 +245,42 @@ impl Restarted {
             random: Random::seeded(seed),
             patience: Patience { read: WAIT, write: WAIT },
         };
-        Self { coordinator, commits, peers: [one, other], table, may_commit }
+        Self { coordinator, commits, peers: [one, other], table, cells, may_commit }
     }
 
-    fn write(&self) -> RowWrite {
+    fn key(&self, row: &[u8]) -> RowKey {
         let life = TableLife { table: self.table.id.0, epoch: self.table.epoch };
+        RowKey::new(life, Token::new(0), b"k", row)
+    }
+
+    /// An insert of a row of the partition.
+    fn insert(&self, row: &[u8]) -> RowChange {
         let change =
             repair::version::Change::Insert { columns: Columns::default(), marker: Expiry::Never };
-        let limits = SiblingLimits::default();
-        let context = VersionVector::default();
-        RowWrite {
+        let (context, limits) = (VersionVector::default(), SiblingLimits::default());
+        RowChange::Versioned {
             table: Arc::clone(&self.table),
-            key: RowKey::new(life, Token::new(0), b"k", &[]),
+            key: self.key(row),
             write: Write { context, change, now: 0, write_time: 0, limits },
             reads_first: false,
-            level: Consistency::One,
         }
+    }
+
+    fn write_of(&self, changes: Vec<RowChange>) -> PartitionWrite {
+        PartitionWrite { token: Token::new(0), changes, level: Consistency::One }
+    }
+
+    fn write(&self) -> PartitionWrite {
+        self.write_of(vec![self.insert(&[])])
+    }
+
+    fn fetch(&self, row: &[u8]) -> Option<RowCopy> {
+        self.coordinator.replica.fetch(Conflict::Siblings, &self.key(row)).unwrap()
     }
 
     /// How many replaced versions the client is told of: seven by a peer, none by this node.
     async fn replaced(&self) -> Result<usize, WriteError> {
-        self.coordinator.write_row(self.write()).await.map(|written| written.replaced)
+        self.coordinator.write(self.write()).await.map(|written| replaced(&written))
     }
 
     /// How many writes were forwarded to each peer.
@@ -240,15 +289,16 @@ impl Restarted {
     }
 }
 
+fn replaced(written: &[Written]) -> usize {
+    written.iter().map(|written| written.replaced).sum()
+}
+
 #[tokio::test]
 async fn a_replica_that_may_not_mint_yet_lets_another_one_carry_the_write_out() {
     let restarted = Restarted::with_peers([true, true], 1).await;
     assert_eq!(restarted.replaced().await, Ok(7));
     assert_eq!(restarted.forwarded().iter().sum::<usize>(), 1);
-    assert_eq!(
-        restarted.coordinator.replica.fetch(Conflict::Siblings, &restarted.write().key),
-        Ok(None)
-    );
+    assert_eq!(restarted.fetch(&[]), None);
 }
 
 #[tokio::test]
@@ -261,10 +311,12 @@ async fn so_it_does_where_the_history_that_it_lacks_cannot_be_merged_without_an_
         peer.row.set(row.encode().into()).unwrap();
     }
     let mut update = restarted.write();
-    update.write.context = lost;
-    update.write.change = repair::version::Change::Update([].into());
-    let written = restarted.coordinator.write_row(update).await;
-    assert_eq!(written.map(|written| written.replaced), Ok(7));
+    if let RowChange::Versioned { write, .. } = &mut update.changes[0] {
+        write.context = lost;
+        write.change = repair::version::Change::Update([].into());
+    }
+    let written = restarted.coordinator.write(update).await;
+    assert_eq!(written.map(|written| replaced(&written)), Ok(7));
 }
 
 #[tokio::test]
@@ -290,10 +342,11 @@ async fn where_no_replica_may_mint_the_client_is_told_so_and_nothing_is_written(
 #[tokio::test]
 async fn a_forwarded_write_is_refused_and_goes_no_further() {
     let restarted = Restarted::with_peers([true, true], 1).await;
-    let RowWrite { table, key, write, level, .. } = restarted.write();
-    let body = forwarded_body(&restarted.write());
-    let limits = write.limits;
-    let outcome = restarted.coordinator.write_forwarded(table, key, &body[1], level, WAIT, limits);
+    let rows = RowList::read(forwarded_body(&restarted.write())).unwrap();
+    let placed = |(key, body)| (Arc::clone(&restarted.table), RowKey::read(key).unwrap(), body);
+    let changes = rows.into_iter().map(placed).collect();
+    let (level, limits) = (Consistency::One, SiblingLimits::default());
+    let outcome = restarted.coordinator.write_forwarded(changes, level, WAIT, limits);
     assert_eq!(outcome.await, Err(Refusal::NotReady));
     assert_eq!(restarted.forwarded(), [0, 0]);
 }

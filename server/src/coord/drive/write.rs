@@ -1,60 +1,43 @@
-//! Writing: the steps of [`WriteOp`], carried out.
+//! Writing: the steps of [`WriteOp`], carried out at a replica that stamps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use repair::version::{Siblings, VersionVector, Write};
+use repair::version::{Stamped, VersionVector};
 use ring::HostId;
 use tokio::time::{Instant, timeout_at};
 use types::Consistency;
 
-use super::place::{Place, nobody};
-use super::{Coordinator, len};
+use super::Coordinator;
+use super::place::{PLACINGS_MAX, Place, nobody};
 use crate::coord::error::WriteError;
 use crate::coord::request::{PartitionWrite, RowChange, RowRead};
 use crate::coord::write::{WriteOp, WriteStep, WriteSteps, Written};
 use crate::metadata::Table;
-use crate::peer::{Answer, Body, Request};
+use crate::peer::{Answer, Body, Request, RowList};
 use crate::replica::{ApplyFailure, Change, StampFailure};
 use crate::store::keys::RowKey;
 
-/// How often an operation is placed anew because the replica that was asked knew a newer epoch.
-const PLACINGS_MAX: usize = 3;
-
-/// A write of one row.
-#[derive(Debug, Clone)]
-pub(super) struct RowWrite {
-    pub(super) table: Arc<Table>,
-    pub(super) key: RowKey,
-    pub(super) write: Write,
-    pub(super) reads_first: bool,
-    pub(super) level: Consistency,
-}
-
 impl Coordinator {
-    /// Carries out a write of one partition: here if this node is a replica whose store may mint
-    /// dots, else at one live replica. Answers what became of each versioned change, in order.
+    /// Carries out a write of one partition, atomically on each replica, and answers what became of
+    /// each versioned change, in order.
+    ///
+    /// Cells alone go to all replicas at once. Where versions are among the changes one replica
+    /// stamps them first: this node if it is one whose store may mint dots, else another live one.
     ///
     /// # Errors
     /// [`WriteError`]; [`WriteError::may_have_applied`] tells whether the write may live on.
     pub async fn write(&self, write: PartitionWrite) -> Result<Vec<Written>, WriteError> {
-        let mut written = Vec::with_capacity(write.changes.len());
-        for change in write.changes {
-            if let RowChange::Versioned { table, key, write: change, reads_first } = change {
-                let level = write.level;
-                let row = RowWrite { table, key, write: change, reads_first, level };
-                written.push(self.write_row(row).await?);
-            }
-        }
-        Ok(written)
-    }
-
-    pub(super) async fn write_row(&self, write: RowWrite) -> Result<Written, WriteError> {
         let deadline = self.clock.now() + self.patience.write;
+        if write.is_blind() {
+            return self.write_cells(&write, deadline).await.map(|()| Vec::new());
+        }
         for _ in 0..PLACINGS_MAX {
-            let place = self.place(&write.table, write.key.token(), write.level)?;
+            let place = self.place(write.tables(), write.token, write.level)?;
             let mut refusal = nobody(write.level, place.tally.required()).into();
             if place.replicas.contains(&self.cluster.me()) {
                 match self.write_here(&place, &write, deadline).await {
@@ -72,55 +55,45 @@ impl Coordinator {
     pub(super) async fn write_here(
         &self,
         place: &Place,
-        write: &RowWrite,
+        write: &PartitionWrite,
         deadline: Instant,
-    ) -> Result<Written, WriteError> {
-        let (mut op, mut steps) = WriteOp::place(
-            self.cluster.me(),
-            &place.replicas,
-            place.tally.clone(),
-            write.reads_first,
-        );
-        let mut client_write = write.write.clone();
-        let mut written = None;
-        let mut encoded: Option<Bytes> = None;
+    ) -> Result<Vec<Written>, WriteError> {
+        let reads_first = write.changes.iter().any(RowChange::reads_first);
+        let tally = place.tally.clone();
+        let (mut op, mut steps) =
+            WriteOp::place(self.cluster.me(), &place.replicas, tally, reads_first);
+        let mut changes: Vec<Change> = write.changes.iter().map(change).collect();
+        let mut stamped = Vec::new();
+        let mut body: Option<Bytes> = None;
         let mut sends = FuturesUnordered::new();
         loop {
             let mut next = WriteSteps::new();
             for step in steps {
                 match step {
                     WriteStep::Read => {
-                        let seen = self.read_context(write, deadline).await;
-                        let is_read = seen.is_some();
-                        client_write.context = seen.unwrap_or_default();
-                        next.extend(op.on_read(is_read));
+                        let are_read = self.read_contexts(write, &mut changes, deadline).await;
+                        next.extend(op.on_read(are_read));
                     }
                     WriteStep::Learn => {
-                        next.extend(
-                            match self.learn(write, &client_write.context, deadline).await {
-                                Ok(is_learnt) => op.on_learnt(is_learnt),
-                                Err(failure) => op.on_stamp_failed(&failure),
-                            },
-                        );
+                        next.extend(match self.learn(write, &changes, deadline).await {
+                            Ok(are_learnt) => op.on_learnt(are_learnt),
+                            Err(failure) => op.on_stamp_failed(&failure),
+                        });
                     }
-                    WriteStep::Stamp => {
-                        match self.stamp(place, write, &client_write, deadline).await {
-                            Ok(stamped) => {
-                                written = Some(stamped);
-                                next.extend(op.on_stamped());
-                            }
-                            Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
-                            Err(None) => next.extend(op.on_deadline()),
+                    WriteStep::Stamp => match self.stamp(place, &changes, deadline).await {
+                        Ok(rows) => {
+                            stamped = rows;
+                            next.extend(op.on_stamped());
                         }
-                    }
+                        Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
+                        Err(None) => next.extend(op.on_deadline()),
+                    },
                     WriteStep::Send { to } => {
-                        let stamped: &Written =
-                            written.as_ref().expect("only a stamped row is sent");
-                        let row = encoded.get_or_insert_with(|| stamped.row.encode().into());
-                        sends.push(self.send_row(place, to, &write.key, row.clone(), deadline));
+                        let body = body.get_or_insert_with(|| sent_rows(&changes, &stamped));
+                        sends.push(self.send_rows(place, to, body.clone(), deadline));
                     }
                     WriteStep::Answer(outcome) => {
-                        return outcome.map(|()| written.expect("only a stamped write succeeds"));
+                        return outcome.map(|()| stamped.into_iter().map(Written::from).collect());
                     }
                 }
             }
@@ -136,39 +109,28 @@ impl Coordinator {
         }
     }
 
-    /// Stamps the write here; no failure where it was not stamped in time. A stamp that has begun
-    /// is not taken back then: its row goes to the other replicas when it is there.
+    /// Stamps the changes here; no failure where they were not stamped in time. A stamp that has
+    /// begun is not taken back then: its rows go to the other replicas when they are there.
     #[expect(clippy::disallowed_methods, reason = "what goes on after its answer is a task")]
     async fn stamp(
         &self,
         place: &Place,
-        write: &RowWrite,
-        client_write: &Write,
+        changes: &[Change],
         deadline: Instant,
-    ) -> Result<Written, Option<StampFailure>> {
+    ) -> Result<Vec<Stamped>, Option<StampFailure>> {
         if self.clock.now() >= deadline {
             return Err(None);
         }
-        let replica = Arc::clone(&self.replica);
-        let (key, client_write) = (write.key.clone(), client_write.clone());
-        let mut stamping = Box::pin(async move {
-            let change = Change::Versioned { key, write: client_write };
-            let stamped = replica.write(vec![change]).await?;
-            Ok(stamped.into_iter().next().expect("each versioned change is answered"))
-        });
+        let (replica, stamping) = (Arc::clone(&self.replica), changes.to_vec());
+        let mut stamping = Box::pin(async move { replica.write(stamping).await });
         match timeout_at(deadline, &mut stamping).await {
-            Ok(Ok(stamped)) => Ok(Written {
-                row: stamped.row,
-                replaced: stamped.replaced,
-                has_equal_sibling: stamped.has_equal_sibling,
-                is_crowded: stamped.is_crowded,
-            }),
+            Ok(Ok(stamped)) => Ok(stamped),
             Ok(Err(failure)) => Err(Some(failure)),
             Err(_) => {
-                let (coordinator, place, key) = (self.clone(), place.clone(), write.key.clone());
+                let (coordinator, place, changes) = (self.clone(), place.clone(), changes.to_vec());
                 tokio::spawn(async move {
                     if let Ok(stamped) = stamping.await {
-                        coordinator.send_late(&place, &key, &stamped.row);
+                        coordinator.send_late(&place, &sent_rows(&changes, &stamped));
                     }
                 });
                 Err(None)
@@ -176,54 +138,127 @@ impl Coordinator {
         }
     }
 
-    /// Sends a row whose client has been answered; nobody counts who acknowledges it.
-    fn send_late(&self, place: &Place, key: &RowKey, row: &Siblings) {
-        let row = Bytes::from(row.encode());
+    /// Sends rows whose client has been answered; nobody counts who acknowledges them.
+    fn send_late(&self, place: &Place, body: &Bytes) {
         let deadline = self.clock.now() + self.patience.write;
         for to in place.replicas.iter().filter(|host| **host != self.cluster.me()) {
-            drop(self.send_row(place, *to, key, row.clone(), deadline));
+            drop(self.send_rows(place, *to, body.clone(), deadline));
         }
     }
 
-    /// What a DELETE without context removes: all that a read at its level finds.
-    async fn read_context(&self, write: &RowWrite, deadline: Instant) -> Option<VersionVector> {
-        let (table, key) = (Arc::clone(&write.table), write.key.clone());
-        let read = RowRead { table, key, level: write.level, at_least: None };
-        let row = self.read_row_by(read, deadline).await.ok()?;
-        row.as_siblings().map(|row| row.vector().clone())
+    /// Reads what each DELETE without context removes: all that a read at the write's level finds.
+    /// Answers whether each was read.
+    async fn read_contexts(
+        &self,
+        write: &PartitionWrite,
+        changes: &mut [Change],
+        deadline: Instant,
+    ) -> bool {
+        let reads = write.changes.iter().map(async |change| match change {
+            RowChange::Versioned { table, key, reads_first: true, .. } => {
+                let read = row_read(table, key, write.level, None);
+                let row = self.read_row_by(&read, deadline).await.ok()?;
+                Some(row.as_siblings().map(|row| row.vector().clone()))
+            }
+            _ => Some(None),
+        });
+        for (change, seen) in changes.iter_mut().zip(join_all(reads).await) {
+            match (change, seen) {
+                (_, None) => return false,
+                (Change::Versioned { write, .. }, Some(Some(seen))) => write.context = seen,
+                _ => {}
+            }
+        }
+        true
     }
 
-    /// Fetches what the context names from the other replicas and merges it here; answers whether
+    /// Fetches what the contexts name from the other replicas and merges it here; answers whether
     /// it did. Where the merge needs an epoch that is not to be had, the write fails for that.
     async fn learn(
         &self,
-        write: &RowWrite,
-        context: &VersionVector,
+        write: &PartitionWrite,
+        changes: &[Change],
         deadline: Instant,
     ) -> Result<bool, StampFailure> {
-        let (table, key) = (Arc::clone(&write.table), write.key.clone());
-        let at_least = Some(context.clone());
-        let read = RowRead { table, key, level: Consistency::One, at_least };
-        let Ok(row) = self.read_row_by(read, deadline).await else { return Ok(false) };
-        match self.replica.apply(vec![(write.key.as_bytes().clone(), row.encode().into())]).await {
+        let reads =
+            write.changes.iter().zip(changes).map(async |(asked, change)| match (asked, change) {
+                (RowChange::Versioned { table, key, .. }, Change::Versioned { write, .. })
+                    if write.context != VersionVector::default() =>
+                {
+                    let context = Some(write.context.clone());
+                    let read = row_read(table, key, Consistency::One, context);
+                    let row = self.read_row_by(&read, deadline).await.ok()?;
+                    Some(Some((key.as_bytes().clone(), Bytes::from(row.encode()))))
+                }
+                _ => Some(None),
+            });
+        let learnt: Option<Vec<_>> = join_all(reads).await.into_iter().collect();
+        let Some(learnt) = learnt else { return Ok(false) };
+        match self.replica.apply(learnt.into_iter().flatten().collect()).await {
             Err(ApplyFailure::Epoch(error)) => Err(StampFailure::Epoch(error)),
             applied => Ok(applied.is_ok()),
         }
     }
 
-    fn send_row(
+    fn send_rows(
         &self,
         place: &Place,
         to: HostId,
-        key: &RowKey,
-        row: Bytes,
+        body: Bytes,
         deadline: Instant,
     ) -> impl Future<Output = (HostId, bool)> + Send + use<> {
         // The request is in the peer's queue when this returns; dropping the future leaves it there.
-        let key = key.as_bytes().clone();
-        let request = Request::Apply { key_len: len(&key), made_us: self.clock.wall_us() };
-        let body = Body::from_iter([key, row]);
-        let reply = self.call(place, to, request, body, deadline);
+        let request = Request::Apply { made_us: self.clock.wall_us() };
+        let reply = self.call(place, to, request, Body::from_iter([body]), deadline);
         async move { (to, reply.await.is_ok_and(|reply| reply.answer == Answer::Applied)) }
     }
+}
+
+fn row_read(
+    table: &Arc<Table>,
+    key: &RowKey,
+    level: Consistency,
+    at_least: Option<VersionVector>,
+) -> RowRead {
+    RowRead { table: Arc::clone(table), key: key.clone(), level, at_least }
+}
+
+fn change(change: &RowChange) -> Change {
+    match change {
+        RowChange::Versioned { key, write, .. } => {
+            Change::Versioned { key: key.clone(), write: write.clone() }
+        }
+        RowChange::Cells { key, operand, .. } => {
+            Change::Cells { key: key.clone(), operand: operand.clone() }
+        }
+    }
+}
+
+/// The rows as the other replicas get them: of a row that was stamped more than once the last state,
+/// which has all of it.
+fn sent_rows(changes: &[Change], stamped: &[Stamped]) -> Bytes {
+    let mut stamped = stamped.iter();
+    let mut versioned: BTreeMap<&Bytes, &Stamped> = BTreeMap::new();
+    let mut rows = RowList::default();
+    for change in changes {
+        match change {
+            Change::Versioned { key, .. } => {
+                versioned.extend(stamped.next().map(|row| (key.as_bytes(), row)));
+            }
+            Change::Cells { key, operand } => rows.push(key, operand),
+        }
+    }
+    for (key, stamped) in versioned {
+        rows.push(key, &stamped.row.encode());
+    }
+    rows.into_body()
+}
+
+/// Keys and what is merged into them, as they are sent.
+pub(super) fn row_list(rows: &[(Bytes, Bytes)]) -> Bytes {
+    let mut list = RowList::default();
+    for (key, row) in rows {
+        list.push(key, row);
+    }
+    list.into_body()
 }

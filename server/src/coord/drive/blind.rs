@@ -1,0 +1,145 @@
+//! Writing cells: the steps of [`BlindOp`], carried out.
+//!
+//! A write that too few replicas took because one of them knew newer metadata is placed anew and
+//! sent again, until the deadline: whoever has it already merges the same cells once more.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::Either;
+use futures::stream::FuturesUnordered;
+use ring::HostId;
+use tokio::time::{Instant, timeout_at};
+
+use super::Coordinator;
+use super::place::{News, PLACINGS_MAX, Place};
+use super::write::row_list;
+use crate::coord::blind::{BlindOp, BlindStep};
+use crate::coord::error::WriteError;
+use crate::coord::request::{PartitionWrite, RowChange};
+use crate::peer::{Answer, Body, Refusal, Reply, Request};
+use crate::replica::ApplyFailure;
+
+/// What became of the cells at one replica.
+enum Sent {
+    Acknowledged,
+    /// It may have merged them.
+    Lost,
+    /// It has not merged them.
+    Refused(WriteError, News),
+}
+
+impl Coordinator {
+    pub(super) async fn write_cells(
+        &self,
+        write: &PartitionWrite,
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        let rows: Vec<_> = write.changes.iter().filter_map(cells).collect();
+        let body = row_list(&rows);
+        let mut placings = 1;
+        loop {
+            let place = self.place(write.tables(), write.token, write.level)?;
+            let mut news = News::default();
+            let outcome = self.send_cells(&place, &rows, &body, deadline, &mut news).await;
+            let may_retry = outcome.is_err() && placings < PLACINGS_MAX;
+            if !may_retry || !self.catch_up(news, deadline).await {
+                return outcome;
+            }
+            placings += 1;
+        }
+    }
+
+    async fn send_cells(
+        &self,
+        place: &Place,
+        rows: &[(Bytes, Bytes)],
+        body: &Bytes,
+        deadline: Instant,
+        news: &mut News,
+    ) -> Result<(), WriteError> {
+        let tally = place.tally.clone();
+        let (mut op, mut steps) = BlindOp::place(self.cluster.me(), &place.replicas, tally);
+        let mut sends = FuturesUnordered::new();
+        loop {
+            for step in steps {
+                match step {
+                    BlindStep::Send { to } => {
+                        sends.push(self.send_to(place, to, rows, body, deadline));
+                    }
+                    BlindStep::Answer(outcome) => return outcome,
+                }
+            }
+            steps = match timeout_at(deadline, sends.next()).await {
+                Ok(Some((from, Sent::Acknowledged))) => op.on_acknowledged(from),
+                Ok(Some((_, Sent::Lost))) => op.on_lost(),
+                Ok(Some((_, Sent::Refused(why, told)))) => {
+                    news.note(told);
+                    op.on_refused(&why)
+                }
+                Ok(None) | Err(_) => op.on_deadline(),
+            };
+        }
+    }
+
+    /// Sends the cells to one replica: the request is in the peer's queue when this returns. To
+    /// this node's own copy they go when the future is first polled; it is the first of the sends,
+    /// and so it is polled before anybody else's answer is looked at.
+    fn send_to(
+        &self,
+        place: &Place,
+        to: HostId,
+        rows: &[(Bytes, Bytes)],
+        body: &Bytes,
+        deadline: Instant,
+    ) -> impl Future<Output = (HostId, Sent)> + use<'_> {
+        if to == self.cluster.me() {
+            let rows = rows.to_vec();
+            return Either::Left(async move { (to, applied(self.replica.apply(rows).await)) });
+        }
+        let request = Request::Apply { made_us: self.clock.wall_us() };
+        let reply = self.call(place, to, request, Body::from_iter([body.clone()]), deadline);
+        let epoch = place.snapshot.epoch();
+        Either::Right(
+            async move { (to, reply.await.map_or(Sent::Lost, |it| answered(&it, epoch))) },
+        )
+    }
+}
+
+fn cells(change: &RowChange) -> Option<(Bytes, Bytes)> {
+    match change {
+        RowChange::Cells { key, operand, .. } => Some((key.clone(), operand.clone())),
+        RowChange::Versioned { .. } => None,
+    }
+}
+
+fn applied(outcome: Result<(), ApplyFailure>) -> Sent {
+    let why = match outcome {
+        Ok(()) => return Sent::Acknowledged,
+        Err(ApplyFailure::Store) => return Sent::Lost,
+        Err(ApplyFailure::Damaged) => WriteError::Damaged,
+        Err(ApplyFailure::Epoch(_)) => WriteError::NotReady,
+        Err(ApplyFailure::Overloaded) => WriteError::Overloaded,
+        Err(ApplyFailure::NoSpace) => WriteError::NoSpace,
+    };
+    Sent::Refused(why, News::default())
+}
+
+/// What a reply says to a request of `epoch`.
+fn answered(reply: &Reply, epoch: u64) -> Sent {
+    let refusal = match &reply.answer {
+        Answer::Applied => return Sent::Acknowledged,
+        Answer::Refused(refusal) => refusal,
+        _ => return Sent::Lost,
+    };
+    let why = match refusal {
+        Refusal::NotReplica { .. } | Refusal::TableEnded { .. } => WriteError::Outdated,
+        Refusal::Overloaded => WriteError::Overloaded,
+        Refusal::NoSpace => WriteError::NoSpace,
+        Refusal::NotReady => WriteError::NotReady,
+        Refusal::Damaged => WriteError::Damaged,
+        Refusal::UnknownTable { .. } | Refusal::Stale { .. } | Refusal::StoreFailed => {
+            return Sent::Lost;
+        }
+    };
+    Sent::Refused(why, News::of(reply, epoch))
+}
