@@ -26,6 +26,13 @@ pub struct Told {
     pub schema_version: Uuid,
 }
 
+impl Told {
+    /// What a node that serves from these metadata tells.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self { version: snapshot.value.version(), schema_version: snapshot.schema_version }
+    }
+}
+
 /// The shared view of the cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -126,14 +133,21 @@ impl Cluster {
         self.told.load_full()
     }
 
-    /// Takes note of what nodes tell; of those who are not named the last word stands.
+    /// Takes note of what nodes tell; of those who are not named, and against older news, the last
+    /// word stands.
     pub fn note_told(&self, news: &BTreeMap<HostId, Told>) {
-        let known = self.told.load_full();
-        if news.iter().any(|(host, told)| known.get(host) != Some(told)) {
-            let mut told = BTreeMap::clone(&known);
+        self.told.rcu(|known| {
+            let is_new = |(host, told): &(&HostId, &Told)| {
+                known.get(host).is_none_or(|known| known.version < told.version)
+            };
+            let mut news = news.iter().filter(is_new).peekable();
+            if news.peek().is_none() {
+                return Arc::clone(known);
+            }
+            let mut told = BTreeMap::clone(known);
             told.extend(news);
-            self.told.store(Arc::new(told));
-        }
+            Arc::new(told)
+        });
     }
 
     /// Whether this node answers at the address of a configured seed.
@@ -219,6 +233,8 @@ mod tests {
         cluster.note_told(&BTreeMap::from([(host(3), told(2))]));
         let expected = BTreeMap::from([(host(2), told(1)), (host(3), told(2))]);
         assert_eq!(*cluster.told(), expected);
+        cluster.note_told(&BTreeMap::from([(host(3), told(1))]));
+        assert_eq!(*cluster.told(), expected, "old news come late");
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Front {
         params: &QueryParams,
         snapshot: &Snapshot,
     ) -> Result<Done, ErrorReply> {
+        let told = self.parts.cluster.told();
         let context = BindContext {
             now_us: self.parts.clock.wall_us(),
             write_time_us: self.parts.write_clock.tick_us(),
@@ -138,6 +139,7 @@ impl Front {
             paging_state: params.paging_state.as_deref(),
             snapshot,
             local: &self.parts.local,
+            told: &told,
             limits: &self.limits,
         };
         match prepared.bind(&params.values, &context)? {

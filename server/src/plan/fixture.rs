@@ -1,5 +1,6 @@
 //! A small cluster to plan against, and the other end of the wire: values that come, rows that go.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
@@ -13,6 +14,7 @@ use types::{Consistency, CqlType};
 use uuid::Uuid;
 
 use super::{BindContext, Limits, LocalNode, Plan, PlanError, Prepared, prepare};
+use crate::cluster::Told;
 use crate::config::Config;
 use crate::metadata::{Change, ClusterMetadata, Founding, Member, Secret, Secrets, Snapshot};
 
@@ -23,6 +25,7 @@ pub(super) const NOW_US: i64 = 1_700_000_000_000_000;
 pub(super) struct Fixture {
     pub(super) snapshot: Snapshot,
     pub(super) local: LocalNode,
+    pub(super) told: BTreeMap<HostId, Told>,
     pub(super) limits: Limits,
 }
 
@@ -45,6 +48,7 @@ impl Fixture {
         let mut fixture = Self {
             snapshot: Snapshot::new(value).unwrap(),
             local: local(),
+            told: BTreeMap::new(),
             limits: Limits::of(&Config::default()),
         };
         for definition in DEFINITIONS {
@@ -77,6 +81,7 @@ impl Fixture {
             paging_state: None,
             snapshot: &self.snapshot,
             local: &self.local,
+            told: &self.told,
             limits: &self.limits,
         }
     }

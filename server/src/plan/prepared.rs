@@ -3,6 +3,7 @@
 //! Callers: `front`, once per text and epoch for [`prepare`], once per execution for
 //! [`Prepared::bind`]. Pure.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
@@ -21,6 +22,7 @@ use super::select::SelectPlan;
 use super::system::SystemSelect;
 use super::update::UpdatePlan;
 use super::{Plan, PlanError};
+use crate::cluster::Told;
 use crate::config::{Config, DefaultConflict};
 use crate::metadata::{Conflict, Snapshot, Table, TableId};
 
@@ -47,6 +49,8 @@ pub struct BindContext<'a> {
     pub snapshot: &'a Snapshot,
     /// This node.
     pub local: &'a LocalNode,
+    /// What other nodes told of their metadata last.
+    pub told: &'a BTreeMap<HostId, Told>,
     /// What the configuration allows.
     pub limits: &'a Limits,
 }

@@ -14,11 +14,15 @@ mod select;
 mod traces;
 mod virtuals;
 
+use std::collections::BTreeMap;
+
+use ring::HostId;
 use types::{CqlType, Value};
 
 pub(super) use select::SystemSelect;
 
 use super::prepared::LocalNode;
+use crate::cluster::Told;
 use crate::metadata::Snapshot;
 
 /// The release of Cassandra whose system tables these are like; drivers choose their parsers by it.
@@ -68,6 +72,7 @@ enum Part {
 struct View<'a> {
     snapshot: &'a Snapshot,
     local: &'a LocalNode,
+    told: &'a BTreeMap<HostId, Told>,
 }
 
 /// The cells of a row that are not null, by column.

@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 use super::acceptor::Vote;
 use super::keeper::Keeper;
 use crate::clock::{Clock, Random};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Told};
 use crate::commits::Commits;
 use crate::metadata::{Change, ChangeError, ClusterMetadata, Declined, Founding, Member};
 use crate::peer::{Answer, Body, CallError, Class, Pool, Reply, Request, Target};
@@ -411,7 +411,10 @@ impl Proposals {
             self.pool.call(target, Class::Control, epoch, Request::Ping, body, deadline)
         });
         // Who does not answer in time learns it later.
-        drop(join_all(greetings).await);
+        let replies = join_all(greetings).await.into_iter().flatten();
+        let knows = replies.filter(|reply| reply.epoch == snapshot.epoch());
+        self.cluster
+            .note_told(&knows.map(|reply| (reply.from.host, Told::of(&snapshot))).collect());
     }
 
     /// Waits until every member knows `epoch`.

@@ -166,7 +166,7 @@ fn chitchat_config(options: &GossipOptions) -> ChitchatConfig {
 /// Tells others of the metadata that this node serves from, and whether clients may come.
 async fn tell(handle: &ChitchatHandle, cluster: &Cluster, phase: &Phase) {
     let Some(snapshot) = cluster.snapshot() else { return };
-    let told = Told { version: snapshot.value.version(), schema_version: snapshot.schema_version };
+    let told = Told::of(&snapshot);
     let clients = if membership::serving(phase, cluster).is_some() { SERVED } else { "refused" };
     handle
         .with_chitchat(|chitchat| {

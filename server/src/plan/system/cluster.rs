@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use ring::HostId;
 use types::Value;
+use uuid::Uuid;
 
 use super::{
     CQL_VERSION, RELEASE_VERSION, Record, SystemTable, View, clustering, none, partition, regular,
@@ -148,13 +149,19 @@ fn common(view: &View<'_>, peer: &Member) -> Record {
         ("host_id", Value::Uuid(peer.host.0)),
         ("rack", text(&peer.rack)),
         ("release_version", text(RELEASE_VERSION)),
-        ("schema_version", Value::Uuid(view.snapshot.schema_version)),
+        ("schema_version", Value::Uuid(schema_version(view, peer.host))),
         ("tokens", tokens(view, peer.host)),
     ]
 }
 
 fn others<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Member> {
     view.snapshot.value.peers_of(view.local.host)
+}
+
+/// The version that a peer told last: drivers wait until all nodes show one. Of a peer that has told
+/// none yet this node's is as good a guess as any.
+fn schema_version(view: &View<'_>, peer: HostId) -> Uuid {
+    view.told.get(&peer).map_or(view.snapshot.schema_version, |told| told.schema_version)
 }
 
 fn tokens(view: &View<'_>, host: HostId) -> Value {

@@ -102,7 +102,8 @@ impl SystemSelect {
             };
             filters.iter().all(is_allowed)
         };
-        let view = View { snapshot: request.snapshot, local: request.local };
+        let BindContext { snapshot, local, told, .. } = *request;
+        let view = View { snapshot, local, told };
         let records = (self.table.rows)(&view);
         let rows = cells(self.table, records).filter(passes);
         let rows = if let Some(shown) = &self.shown {

@@ -3,6 +3,7 @@
 use types::CqlType;
 
 use super::tables;
+use crate::cluster::Told;
 use crate::plan::fixture::{Fixture, Sent, Shown, shown, specs};
 use crate::plan::{Plan, PlanError};
 
@@ -103,12 +104,28 @@ fn every_table_has_types_that_are_and_rows_that_fit() {
         names.append(&mut regular);
         assert_eq!(all.names(), names, "the key, then the others by name");
         all.texts(); // Every cell is a value of its column's type.
-        let records =
-            (table.rows)(&super::View { snapshot: &fixture.snapshot, local: &fixture.local });
+        let Fixture { snapshot, local, told, .. } = &fixture;
+        let records = (table.rows)(&super::View { snapshot, local, told });
         for (name, _) in records.iter().flatten() {
             assert!(names.contains(name), "{}.{} has no {name}", table.keyspace, table.name);
         }
     }
+}
+
+#[test]
+fn a_peer_has_the_version_of_the_schema_that_it_told_last() {
+    let mut fixture = Fixture::new();
+    let ours = fixture.snapshot.schema_version.to_string();
+    let all = "SELECT schema_version FROM system.peers";
+    assert_eq!(texts(&fixture, all), [ours.as_str(); 2]);
+    let behind = Told { schema_version: uuid::Uuid::nil(), ..Told::of(&fixture.snapshot) };
+    let peer = fixture.snapshot.value.peers_of(fixture.local.host).next().unwrap().host;
+    fixture.told.insert(peer, behind);
+    let mut versions = texts(&fixture, all);
+    versions.sort();
+    let mut wanted = [uuid::Uuid::nil().to_string(), ours];
+    wanted.sort();
+    assert_eq!(versions, wanted);
 }
 
 #[test]
