@@ -2,6 +2,7 @@
 #
 #   make playground   three real nodes and a shell
 #   make test         everything that must hold before a change goes in
+#   SEED=7 make sim   one simulated run with its logs and its trace; SEEDS=1000: so many runs
 #   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
 #   make fuzz         every fuzz target for FUZZ_S seconds
 #   make deny         licences, advisories and sources of the dependencies
@@ -12,12 +13,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := playground
-.PHONY: playground test cluster fuzz deny build deps build-deps
+.PHONY: playground test sim cluster fuzz deny build deps build-deps
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 NEXTEST := 0.9.143
 ONLY ?= all()
+SEEDS ?= 100
+LOG ?= info
 FUZZ_S ?= 60
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -38,6 +41,14 @@ test: deps build
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo nextest run --release --locked --workspace --profile ci
 	cargo test --release --locked --workspace --doc
+
+sim: deps
+ifdef SEED
+	cargo build --release --locked --workspace --bin sim
+	$(TARGET)/release/sim --seed $(SEED) --log $(LOG) --trace $(TARGET)/sim-$(SEED).trace
+else
+	SIM_SEEDS=$(SEEDS) cargo nextest run --release --locked --workspace -E 'package(starling-sim)'
+endif
 
 cluster: deps build
 	cargo nextest run --release --locked -p starling-tests --profile cluster -E '$(ONLY)'

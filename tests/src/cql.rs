@@ -15,7 +15,7 @@ use types::Consistency;
 
 use crate::place::CQL_PORT;
 
-pub use reply::{Refusal, Reply, Rows};
+pub use reply::{Refusal, Reply, Rows, read as read_reply};
 
 /// How long a connection waits for an answer; every timeout of the server is shorter.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -122,10 +122,7 @@ impl Client {
 
     /// Says STARTUP.
     pub fn startup(&mut self) -> Result<Reply> {
-        let mut body = 1_u16.to_be_bytes().to_vec();
-        put_string(&mut body, "CQL_VERSION");
-        put_string(&mut body, "3.0.0");
-        self.exchange(opcode::STARTUP, &body)
+        self.exchange(opcode::STARTUP, &startup_body())
     }
 
     /// Executes a statement at QUORUM and takes whatever is answered.
@@ -301,6 +298,14 @@ impl Client {
             reply => bail!("wanted a refusal or the end, got {reply:?}"),
         }
     }
+}
+
+/// The body of a STARTUP.
+pub fn startup_body() -> Vec<u8> {
+    let mut body = 1_u16.to_be_bytes().to_vec();
+    put_string(&mut body, "CQL_VERSION");
+    put_string(&mut body, "3.0.0");
+    body
 }
 
 /// The body of a QUERY without values.

@@ -17,6 +17,7 @@ pub mod cql;
 pub mod history;
 pub mod log;
 pub mod place;
+pub mod promise;
 pub mod proxy;
 pub mod python;
 pub mod trace;

@@ -149,7 +149,7 @@ fn show(types: &[u16], bytes: &[u8]) -> Result<String> {
 }
 
 /// Reads an answer and the warnings that came with it.
-pub(super) fn read(frame: &Frame) -> Result<(Reply, Vec<String>)> {
+pub fn read(frame: &Frame) -> Result<(Reply, Vec<String>)> {
     let mut reader = Reader(&frame.body);
     let has_warnings = frame.flags & HAS_WARNINGS != 0;
     let warnings = if has_warnings { reader.string_list()? } else { Vec::new() };

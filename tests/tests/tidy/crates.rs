@@ -15,7 +15,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("driver", &["types"]),
     ("shell", &["driver", "sql", "types"]),
     ("starling", &["server", "shell"]),
-    ("tests", &["driver", "repair", "ring", "server", "sql", "types", "wire"]),
+    ("tests", &["driver", "repair", "ring", "sql", "types", "wire"]),
+    ("tests/sim", &["server", "tests", "types"]),
 ];
 
 /// What only some crates may import of others'.
@@ -23,10 +24,11 @@ const THEIRS: &[(&str, &[&str])] = &[
     ("rocksdb", &["server"]),
     ("chitchat", &["server"]),
     ("scylla", &["driver", "tests"]),
-    ("tokio", &["server", "driver", "shell", "starling", "tests"]),
+    ("tokio", &["server", "driver", "shell", "starling", "tests", "tests/sim"]),
+    ("turmoil", &["tests/sim"]),
     ("rand", &["server"]),
     ("tracing", &["server", "starling"]),
-    ("anyhow", &["server", "shell", "starling", "tests"]),
+    ("anyhow", &["server", "shell", "starling", "tests", "tests/sim"]),
 ];
 
 /// A manifest.

@@ -12,8 +12,19 @@ use std::path::{Path, PathBuf};
 use starling_tests::place::repository;
 
 /// The crates, as folders of the checkout.
-const CRATES: &[&str] =
-    &["types", "wire", "sql", "ring", "repair", "server", "driver", "shell", "starling", "tests"];
+const CRATES: &[&str] = &[
+    "types",
+    "wire",
+    "sql",
+    "ring",
+    "repair",
+    "server",
+    "driver",
+    "shell",
+    "starling",
+    "tests",
+    "tests/sim",
+];
 
 /// A file of the checkout with its text.
 struct Source {

@@ -1,0 +1,150 @@
+//! A simulated host: the node, and what of it outlives a crash.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use server::clock::{Clock, Random};
+use server::config::{Config, TestingPromise};
+use server::node::{Environment, Pace, Threads, run_on};
+use server::store::memory::MemoryDisk;
+use server::store::open_in_memory;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::fabric::Fabric;
+
+/// How many nodes there are.
+pub(crate) const NODES: u8 = 5;
+
+/// The nodes that agree on the metadata; the first of them all.
+const SEEDS: u8 = 3;
+
+/// The start of the simulation, in microseconds since the Unix epoch.
+const EPOCH_US: i64 = 1_790_000_000_000_000;
+
+/// How far the wall clock of a node may be from the true time.
+const SKEW_MAX: Duration = Duration::from_millis(200);
+
+/// How long a disk takes for a group of commits, at most.
+const SYNC_MAX: Duration = Duration::from_millis(3);
+
+/// The address of a node.
+pub(crate) fn address(node: u8) -> IpAddr {
+    Ipv4Addr::new(10, 0, 0, node + 1).into()
+}
+
+/// What of a node outlives its process.
+pub(crate) struct Host {
+    node: u8,
+    seed: u64,
+    is_planted: bool,
+    fabric: Fabric,
+    disk: MemoryDisk,
+    starts: Cell<u64>,
+    /// Much more than [`SYNC_MAX`] while the disk is slow, in milliseconds.
+    slowness: watch::Sender<Duration>,
+    stop: watch::Sender<bool>,
+}
+
+impl Host {
+    pub(crate) fn new(node: u8, seed: u64, is_planted: bool, fabric: Fabric) -> Rc<Self> {
+        Rc::new(Self {
+            node,
+            seed,
+            is_planted,
+            fabric,
+            disk: MemoryDisk::new(),
+            starts: Cell::new(0),
+            slowness: watch::Sender::new(Duration::ZERO),
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    /// Runs the node until it is told to stop; called for each of its starts.
+    pub(crate) async fn run(self: Rc<Self>) -> turmoil::Result {
+        self.starts.set(self.starts.get() + 1);
+        let mut stop = self.stop.subscribe();
+        stop.mark_unchanged();
+        let random = self.random();
+        let opened = open_in_memory(&self.disk, &mut || random.next_u128())?;
+        let environment = self.environment(random);
+        let stopped = async move {
+            // The sender lives as long as the host.
+            let _ = stop.changed().await;
+        };
+        Ok(run_on(self.config(), "simulated", opened, environment, stopped).await?)
+    }
+
+    /// Tells the node to end in good order.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Cuts the power of a host whose node runs no more: of what its disk was told and has not
+    /// synced, as much survives as `random` says.
+    pub(crate) fn lose_power(&self, random: &Random) {
+        self.disk.crash(random.below(self.disk.unsynced_bytes() + 1));
+    }
+
+    /// Lets every group of commits take so much longer.
+    pub(crate) fn slow_down(&self, by: Duration) {
+        self.slowness.send_replace(by);
+    }
+
+    /// Another sequence for each host and each of its starts.
+    fn random(&self) -> Random {
+        let start = self.starts.get() << 8 | u64::from(self.node);
+        Random::seeded(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ start)
+    }
+
+    fn environment(&self, random: Random) -> Environment {
+        let (slowness, disk) = (self.slowness.subscribe(), random.clone());
+        let pace = Pace::new(move || *slowness.borrow() + disk.up_to(SYNC_MAX));
+        let skew = i64::try_from(2 * SKEW_MAX.as_micros()).expect("it is short");
+        // The same skew at every start.
+        let skew_us = self.seed.rotate_left(u32::from(self.node) * 8).cast_signed() % skew / 2;
+        Environment {
+            clock: Arc::new(HostClock { skew_us }),
+            random,
+            network: Arc::new(self.fabric.of(address(self.node))),
+            threads: Threads::None { pace },
+        }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        let seed = |node| SocketAddr::new(address(node), config.internode.port).to_string();
+        config.cluster.seeds = (0..SEEDS).map(seed).collect();
+        config.cluster.nodes_min = u32::from(NODES);
+        config.cluster.partitions = 32;
+        config.listen.address = address(self.node);
+        config.listen.insecure = true;
+        config.timeouts.write = Duration::from_secs(1);
+        config.timeouts.read = Duration::from_secs(2);
+        if self.is_planted {
+            config.testing.promise = TestingPromise::BeforeSync;
+        }
+        config
+    }
+}
+
+/// A host's clock: the simulated time, and how wrong the wall clock is.
+#[derive(Debug)]
+struct HostClock {
+    skew_us: i64,
+}
+
+impl Clock for HostClock {
+    fn wall_us(&self) -> i64 {
+        let elapsed = turmoil::sim_elapsed().unwrap_or_default().as_micros();
+        EPOCH_US + self.skew_us + i64::try_from(elapsed).expect("a simulation is short")
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the simulated clock of the host's runtime")]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

@@ -1,0 +1,153 @@
+//! One run: a cluster that forms from nothing, clients at work while things fail, and the check.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer as Line;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::Options;
+use crate::chaos::{Chaos, LATENCY_MAX};
+use crate::fabric::Fabric;
+use crate::host::{Host, NODES, address};
+use crate::record::{Record, digest};
+use crate::writer::{self, Ledger, Stage, WRITERS, Writer};
+
+/// How long a run may take, in its own time.
+const RUN_MAX: Duration = Duration::from_mins(5);
+
+/// How long the cluster has to find together after everything is mended.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// With fewer acknowledged writes a run proves nothing.
+const ACKNOWLEDGED_MIN: u32 = 40;
+
+/// Errors that a node logs for what is done to it here.
+const LISTED: &str = "testing.promise: acknowledged writes will be lost";
+
+/// Runs a seed to its end; the answer says what there was.
+pub(crate) fn run(options: &Options) -> Result<String> {
+    let errors = log(options)?;
+    let record = Record::default();
+    let outcome = simulate(options, &record);
+    if let Some(path) = &options.trace {
+        std::fs::write(path, record.text())?;
+    }
+    let summary = outcome?;
+    let errors = errors.text();
+    let unlisted = errors.lines().find(|line| !line.contains(LISTED));
+    ensure!(unlisted.is_none(), "a node logged {}", unlisted.unwrap_or_default());
+    let trace = digest(record.text().as_bytes());
+    Ok(format!("{summary}, {} lines of trace {trace:016x}", record.count()))
+}
+
+fn simulate(options: &Options, record: &Record) -> Result<String> {
+    let Options { seed, is_planted, .. } = *options;
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(seed)
+        .epoch(UNIX_EPOCH)
+        .simulation_duration(RUN_MAX)
+        .max_message_latency(LATENCY_MAX)
+        .tcp_capacity(1_024)
+        .enable_random_order()
+        .build();
+    let fabric = Fabric::new(record.clone());
+    let hosts: Vec<Rc<Host>> =
+        (0..NODES).map(|node| Host::new(node, seed, is_planted, fabric.clone())).collect();
+    for (node, host) in (0..).zip(&hosts) {
+        let host = Rc::clone(host);
+        sim.host(address(node), move || Rc::clone(&host).run());
+    }
+    let ledger = Ledger::new();
+    for client in 0..WRITERS {
+        let record = record.clone();
+        let writer = Writer::new(client, seed, Rc::clone(&ledger), &fabric, record);
+        if client == 0 {
+            sim.client(writer::address(client), writer.lead());
+        } else {
+            sim.client(writer::address(client), writer.follow());
+        }
+    }
+    let mut chaos = Chaos::new(seed, hosts, fabric.clone(), record.clone());
+    let mut mended_at = None;
+    loop {
+        fabric.pass_time(sim.elapsed());
+        if ledger.stage.get() == Stage::Working {
+            if ledger.done.get() < WRITERS {
+                chaos.pass_time(&mut sim);
+            } else if mended_at.is_none() {
+                chaos.end(&mut sim);
+                mended_at = Some(sim.elapsed());
+            }
+            if mended_at.is_some_and(|at| sim.elapsed() > at + SETTLE) {
+                ledger.stage.set(Stage::Checking);
+            }
+        }
+        let stepped = sim.step().map_err(|error| anyhow!("{error}"));
+        if stepped.with_context(|| format!("after {:?}", sim.elapsed()))? {
+            break;
+        }
+    }
+    let (acknowledged, wrong) = (ledger.acknowledged.get(), ledger.wrong.borrow());
+    ensure!(wrong.is_empty(), "{} promises broken: {}", wrong.len(), wrong.join("; "));
+    ensure!(acknowledged >= ACKNOWLEDGED_MIN, "only {acknowledged} writes were acknowledged");
+    Ok(format!(
+        "{acknowledged} writes acknowledged, {} statements, {} faults, {:.1?} simulated",
+        ledger.statements.get(),
+        chaos.count,
+        sim.elapsed(),
+    ))
+}
+
+/// What nodes log as errors.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<u8>>>);
+
+impl Errors {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().expect("nothing panics while it holds this lock");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl std::io::Write for Errors {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nothing panics while it holds this lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The time of the simulation.
+struct Simulated;
+
+impl FormatTime for Simulated {
+    fn format_time(&self, line: &mut Line<'_>) -> std::fmt::Result {
+        write!(line, "{:>10}", turmoil::sim_elapsed().unwrap_or_default().as_micros())
+    }
+}
+
+/// Collects errors, and shows what the options ask for.
+fn log(options: &Options) -> Result<Errors> {
+    let errors = Errors::default();
+    let writer = errors.clone();
+    let collected = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_timer(Simulated)
+        .with_writer(move || writer.clone())
+        .with_filter(tracing_subscriber::filter::LevelFilter::ERROR);
+    let filter = options.log.as_deref().map(EnvFilter::try_new).transpose()?;
+    let shown = filter.map(|filter| {
+        tracing_subscriber::fmt::layer().with_ansi(false).with_timer(Simulated).with_filter(filter)
+    });
+    tracing_subscriber::registry().with(collected).with(shown).init();
+    Ok(errors)
+}
