@@ -51,7 +51,7 @@ pub struct FrontParts {
     /// Deadlines and the time of day.
     pub clock: Arc<dyn Clock>,
     /// Write times.
-    pub write_clock: HybridClock,
+    pub write_clock: Arc<HybridClock>,
     /// Which of two writes of one microsecond wins.
     pub random: Random,
     /// Whether this node is a member yet.

@@ -15,6 +15,7 @@
 //! Callers: `replica` reads and commits rows, `metadata` keeps its register here, `node` opens and
 //! closes it. No clock; randomness is an argument.
 
+pub mod clock_bound;
 pub mod commit;
 pub mod directory;
 pub mod engine;

@@ -1,4 +1,5 @@
 //! All background work. Foreground requests never wait for it.
 
+pub mod clock_bound;
 pub mod gossip;
 pub mod membership;

@@ -16,7 +16,7 @@ use super::environment::{Committing, Environment, Threads};
 use super::handler::PeerHandler;
 use super::introduction::{Introduction, Skews};
 use crate::admin::{self, AdminState};
-use crate::clock::{Clock, HybridClock, Random};
+use crate::clock::{Clock, HybridClock, LEASE_US, Random};
 use crate::cluster::Cluster;
 use crate::commits::{AnyMutation, Commits};
 use crate::config::{Config, TestingPromise};
@@ -30,7 +30,8 @@ use crate::replica::Replica;
 use crate::store::commit::{CommitLoop, Promise, QueueLimits, queue};
 use crate::store::engine::Engine;
 use crate::store::rocks::RocksOptions;
-use crate::store::{self, Opened};
+use crate::store::{self, Opened, clock_bound};
+use crate::upkeep;
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
 use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase};
 
@@ -155,6 +156,7 @@ struct Parts {
     config: Config,
     version: &'static str,
     clock: Arc<dyn Clock>,
+    write_clock: Arc<HybridClock>,
     random: Random,
     threads: Threads,
     engine: Arc<dyn Engine>,
@@ -178,6 +180,9 @@ impl Parts {
     ) -> anyhow::Result<(Self, ProposalQueue, CommitLoop<AnyMutation>)> {
         let Environment { clock, random, network, threads } = environment;
         let engine = Arc::clone(&opened.engine);
+        let start = clock_bound::boot(engine.as_ref(), clock.wall_us(), LEASE_US)?;
+        let write_clock = HybridClock::new(Arc::clone(&clock), start.floor_us, start.bound_us);
+        let write_clock = Arc::new(write_clock);
         let limits =
             QueueLimits { queue_max: config.store.queue_max as usize, ..QueueLimits::default() };
         let (handle, commit_loop) = queue(opened, limits, promise(&config))?;
@@ -228,6 +233,7 @@ impl Parts {
         );
         let parts = Self {
             clock,
+            write_clock,
             random,
             threads,
             engine,
@@ -253,7 +259,7 @@ impl Parts {
             coordinator: Arc::clone(&self.coordinator),
             proposals: Arc::clone(&self.proposals),
             clock: Arc::clone(&self.clock),
-            write_clock: HybridClock::new(Arc::clone(&self.clock), 0),
+            write_clock: Arc::clone(&self.write_clock),
             random: self.random.clone(),
             phase: Arc::clone(&self.phase),
             local: self.local_node(),
@@ -292,6 +298,8 @@ impl Parts {
         tasks.spawn(async move { proposals.work(queued).await });
         let membership = self.membership();
         tasks.spawn(async move { membership.run().await });
+        let write_clock = Arc::clone(&self.write_clock);
+        tasks.spawn(upkeep::clock_bound::keep(write_clock, self.commits.clone()));
         tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
         if let Some(port) = listeners.admin {
             let admin = self.admin(front);

@@ -115,7 +115,7 @@ fn front() -> Arc<Front> {
         cluster,
         coordinator: Arc::new(coordinator),
         proposals: Arc::new(proposals),
-        write_clock: HybridClock::new(Arc::clone(&clock), 0),
+        write_clock: Arc::new(HybridClock::new(Arc::clone(&clock), 0, i64::MAX)),
         random: Random::seeded(1),
         clock,
         phase: Arc::new(ArcSwap::from_pointee(Phase::Seeds { silent: Vec::new() })),
