@@ -94,7 +94,7 @@ impl Coordinator {
     ) -> impl Future<Output = (HostId, Sent)> + use<'_> {
         if to == self.cluster.me() {
             let rows = rows.to_vec();
-            return Either::Left(async move { (to, applied(self.replica.apply(rows).await)) });
+            return Either::Left(async move { (to, applied(&self.replica.apply(rows).await)) });
         }
         let request = Request::Apply { made_us: self.clock.wall_us() };
         let reply = self.call(place, to, request, Body::from_iter([body.clone()]), deadline);
@@ -112,7 +112,7 @@ fn cells(change: &RowChange) -> Option<(Bytes, Bytes)> {
     }
 }
 
-fn applied(outcome: Result<(), ApplyFailure>) -> Sent {
+fn applied(outcome: &Result<(), ApplyFailure>) -> Sent {
     let why = match outcome {
         Ok(()) => return Sent::Acknowledged,
         Err(ApplyFailure::Store) => return Sent::Lost,

@@ -93,16 +93,14 @@ impl Coordinator {
                     ScanStep::Answer(outcome) => return outcome,
                 }
             }
-            steps = match timeout_at(until, asked.next()).await {
-                Ok(Some((number, page, told))) => {
-                    news.note(told);
-                    op.on_page(number, page)
-                }
-                // Every piece is read or given up by the deadline, so there is one to wait for.
-                Ok(None) | Err(_) => {
-                    until = deadline + self.patience.read;
-                    op.on_late()
-                }
+            // Every piece is read or given up by the deadline, so there is one to wait for.
+            let read = timeout_at(until, asked.select_next_some()).await;
+            steps = if let Ok((number, page, told)) = read {
+                news.note(told);
+                op.on_page(number, page)
+            } else {
+                until = deadline + self.patience.read;
+                op.on_late()
             };
         }
     }

@@ -1,11 +1,12 @@
 //! A write at a replica whose store waits to be confirmed: who carries it out, who is told what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use repair::cells::Ranges;
 use repair::version::{Actor, Columns, Dot, Expiry, SiblingLimits, Siblings, VersionVector, Write};
 use ring::register::{Acceptors, ChangeId, Stores};
 use ring::{StoreId, Strategy, Token};
@@ -33,6 +34,7 @@ use crate::store::memory::MemoryDisk;
 use crate::store::open_in_memory;
 
 mod cells;
+mod ranges;
 mod rows;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -70,7 +72,9 @@ struct Peer {
     reads: AtomicUsize,
     /// What it was sent to merge, a list for each request.
     applied: Mutex<Vec<Vec<(Bytes, Bytes)>>>,
-    /// What it answers instead of merging.
+    /// What it has under which keys, for reads of stretches; range tombstones under a prefix.
+    stored: Mutex<BTreeMap<Bytes, Bytes>>,
+    /// What it answers instead of merging or reading.
     refusal: OnceLock<Refusal>,
     /// Metadata that it has and this node has not.
     metadata: OnceLock<Bytes>,
@@ -90,6 +94,12 @@ impl Handler for Peer {
                     return Some((Answer::Refused(refusal.clone()), Body::new()));
                 }
                 return Some((Answer::Row, self.row.get().cloned().into_iter().collect()));
+            }
+            Request::ReadRange { start_len, rows_max, .. } => {
+                self.reads.fetch_add(1, Ordering::Relaxed);
+                let refusal = self.refusal.get().cloned().map(Answer::Refused);
+                let page = || self.page(&received, start_len, rows_max as usize);
+                return Some(refusal.map_or_else(page, |refused| (refused, Body::new())));
             }
             Request::Metadata => {
                 return Some((
@@ -116,6 +126,25 @@ impl Handler for Peer {
 
     fn epoch(&self) -> u64 {
         0
+    }
+}
+
+impl Peer {
+    /// The rows of a stretch that is asked for, forwards.
+    fn page(&self, received: &Received, start_len: u32, rows_max: usize) -> (Answer, Body) {
+        let (start, end) = received.split_body(start_len).unwrap();
+        let stored = self.stored.lock().unwrap();
+        let inside = |key: &Bytes| *key >= start && (end.is_empty() || *key < end);
+        let is_head = |value: &Bytes| Ranges::decode(value).is_ok();
+        let (heads, rows): (Vec<_>, Vec<_>) =
+            stored.iter().filter(|(key, _)| inside(key)).partition(|(_, value)| is_head(value));
+        let more = rows.len() > rows_max;
+        let mut list = RowList::default();
+        for (key, value) in heads.iter().chain(rows.iter().take(rows_max)) {
+            list.push(key, value);
+        }
+        let heads = heads.len().try_into().unwrap();
+        (Answer::Rows { heads, more }, Body::from_iter([list.into_body()]))
     }
 }
 

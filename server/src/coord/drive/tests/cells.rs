@@ -41,7 +41,7 @@ impl Restarted {
         }
         for peer in &self.peers {
             peer.refusal.set(Refusal::TableEnded { epoch: value.epoch }).unwrap();
-            peer.metadata.set(value.encode().into()).unwrap();
+            peer.metadata.set(value.encode()).unwrap();
         }
     }
 }
