@@ -17,6 +17,7 @@ mod listen;
 mod session;
 mod statement;
 mod truncate;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

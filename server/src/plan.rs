@@ -14,8 +14,12 @@
 //! snapshot (`system`). Callers: `front`. Pure: no I/O, no clock, no randomness.
 
 mod answer;
+mod assign;
+mod batch;
 mod bind;
 mod catalog;
+mod cells;
+mod changes;
 mod ddl;
 mod delete;
 mod error;
@@ -42,10 +46,12 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use repair::version::{VersionVector, Write};
+use repair::version::VersionVector;
 use types::Consistency;
 
 pub use answer::{Answer, DamagedKey};
+pub use batch::bind_batch;
+pub use changes::{Changes, ChangesOp, ChangesRead};
 pub use ddl::DefinitionError;
 pub use error::PlanError;
 pub use page::{Page, PageOp, Round};
@@ -69,10 +75,8 @@ pub enum Plan {
     Schema(Box<SchemaPlan>),
     /// Take all rows of a table away.
     Truncate(Box<TruncatePlan>),
-    /// Write one row.
+    /// Write rows.
     Write(Box<WritePlan>),
-    /// Read the rows of some stretches of partitions and remove each with its own context.
-    RemovePartition(Box<RemovePartitionPlan>),
     /// Read one row.
     ReadRow(Box<ReadRowPlan>),
     /// Read one page of some stretches of partitions.
@@ -102,32 +106,13 @@ pub struct TruncatePlan {
     pub table: String,
 }
 
-/// A write of one row, and the answer.
+/// What a statement or a batch writes, and the answer.
 #[derive(Debug, Clone)]
 pub struct WritePlan {
-    /// The table.
-    pub table: Arc<Table>,
-    /// The row.
-    pub key: RowKey,
-    /// What it does.
-    pub write: Write,
-    /// Whether the statement is a DELETE without context, which reads the row first.
-    pub reads_first: bool,
-    /// How many replicas the client waits for.
-    pub level: Consistency,
-    /// How the row is shown after the write; none without RETURNING.
-    pub returning: Option<Answer>,
-}
-
-/// A removal of all rows of some stretches of partitions.
-#[derive(Debug, Clone)]
-pub struct RemovePartitionPlan {
-    /// The table.
-    pub table: Arc<Table>,
-    /// How many replicas each read and each removal waits for.
-    pub level: Consistency,
-    /// Says what to read, and then what to remove.
-    pub rows: RemoveOp,
+    /// Says what to read first, and then what to write.
+    pub changes: ChangesOp,
+    /// The row that is shown after the write, and how; none without RETURNING.
+    pub returning: Option<(RowKey, Answer)>,
 }
 
 /// A read of one row: the parts of a [`RowRead`](crate::coord::RowRead), and the answer.

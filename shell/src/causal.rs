@@ -9,6 +9,9 @@
 //!                                  RETURNING context(), sibling_count()
 //! ```
 //!
+//! The statements of a BATCH get their contexts too, but a BATCH answers nothing: what is known of
+//! its rows is forgotten afterwards.
+//!
 //! Law: a context is remembered only if every version that it covers was shown here or is this
 //! shell's own write, so that no write of a person drops a version which that person had no chance to
 //! see. What was appended is not shown. Which statements can be changed so says [`rewrite`]; what
@@ -26,7 +29,7 @@ use driver::KeyColumn;
 use recent::Recent;
 
 pub(crate) use observe::{Read, Seen};
-pub(crate) use rewrite::{Reading, Writing};
+pub(crate) use rewrite::{Reading, Writing, add_context, table_in_batch};
 
 /// A table whose rows have contexts.
 #[derive(Debug, Clone, PartialEq, Eq)]

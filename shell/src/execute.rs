@@ -4,12 +4,14 @@ use std::io;
 use std::num::NonZeroU16;
 
 use driver::{Answer, ConnectError, ExecuteError, Request, ServerErrorKind, Session};
-use sql::{Qualified, Statement};
+use sql::{Batch, Qualified, Statement};
 use types::Value;
 
 use crate::Exit;
 use crate::catalog::Catalog;
-use crate::causal::{CONTEXTS_MAX, Contexts, Read, Reading, Recall, Seen, Writing};
+use crate::causal::{
+    CONTEXTS_MAX, Contexts, Read, Reading, Recall, Seen, Writing, add_context, table_in_batch,
+};
 use crate::command::{Command, CommandError, HELP};
 use crate::input::TooLong;
 use crate::print::{Format, Line, Page, Printer};
@@ -190,6 +192,9 @@ impl Shell {
     async fn statement(&mut self, text: &str) -> Result<(), ShellError> {
         // What is no statement here is none for the server either, which says so better.
         let Ok(statement) = sql::parse(text) else { return self.send(text.into()).await };
+        if let (Statement::Batch(batch), true) = (&statement, self.is_causal) {
+            return self.batch(batch.clone()).await;
+        }
         let table = match table_of(&statement) {
             Some(table) if self.is_causal => {
                 self.catalog.siblings_table(&self.session, table).await?
@@ -291,6 +296,32 @@ impl Shell {
         }
         let written = writing.observe(&answer, used.as_ref(), &mut self.contexts).to_string();
         if written.is_empty() { Ok(()) } else { Ok(self.screen.say(&written)?) }
+    }
+
+    /// Sends a batch each of whose statements carries the context of its row, if it is remembered.
+    ///
+    /// What becomes of the rows is not answered, so nothing is known of them any more.
+    async fn batch(&mut self, mut batch: Batch) -> Result<(), ShellError> {
+        let mut rows = Vec::new();
+        for statement in &mut batch.statements {
+            let table = table_in_batch(statement);
+            let table = self.catalog.siblings_table(&self.session, table).await?;
+            let Some(writing) = table.and_then(|it| Writing::in_batch(statement, &it)) else {
+                continue;
+            };
+            if let Some(seen) = self.recalled(&writing) {
+                add_context(statement, &seen.context);
+            }
+            rows.push(writing.row);
+        }
+        let sent = self.send(Statement::Batch(batch).to_string().as_str().into()).await;
+        rows.iter().for_each(|row| self.contexts.forget(row));
+        if let Err(ShellError::Execute(error)) = &sent
+            && is_invalid(error)
+        {
+            self.catalog.clear();
+        }
+        sent
     }
 
     /// The context to send with a write, if one is remembered.

@@ -32,6 +32,10 @@ impl FrontCounters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     /// Name, meaning and value of each counter.
     pub fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
         [

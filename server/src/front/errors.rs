@@ -13,18 +13,40 @@ fn unavailable(consistency: Consistency, required: u32, alive: u32) -> ErrorRepl
     ErrorReply::new(ErrorKind::Unavailable { consistency, required, alive }, text)
 }
 
-/// The answer to a write that was not promised.
-pub(super) fn of_write(error: &WriteError, table: &Table) -> ErrorReply {
+/// How far a request came that writes one partition or several.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// The level that was asked for.
+    pub(super) level: Consistency,
+    /// How many partitions are written.
+    pub(super) done: usize,
+    /// How many there are.
+    pub(super) partitions: usize,
+}
+
+/// The answer to a write that was not promised: that of the first partition which failed.
+pub(super) fn of_write(error: &WriteError, table: &Table, progress: Progress) -> ErrorReply {
+    let Progress { level, done, partitions } = progress;
+    let write_type = if partitions > 1 { WriteType::UnloggedBatch } else { WriteType::Simple };
+    let text = match error {
+        WriteError::Invalid(refused) => of_row(refused, table),
+        error => error.to_string(),
+    };
     let kind = match *error {
-        WriteError::Unavailable { level, required, alive } => {
-            return unavailable(level, required, alive);
-        }
         WriteError::Timeout { level: consistency, received, required } => {
-            let write_type = WriteType::Simple;
             ErrorKind::WriteTimeout { consistency, received, required, write_type }
         }
-        WriteError::Invalid(ref refused) => {
-            return ErrorReply::new(ErrorKind::Invalid, of_row(refused, table));
+        WriteError::Invalid(_) => ErrorKind::Invalid,
+        // What follows says that nothing was done, which is no longer true.
+        _ if done > 0 => {
+            let (received, required) = match *error {
+                WriteError::Unavailable { required, alive, .. } => (alive, required),
+                _ => (0, 1),
+            };
+            ErrorKind::WriteTimeout { consistency: level, received, required, write_type }
+        }
+        WriteError::Unavailable { level, required, alive } => {
+            return unavailable(level, required, alive);
         }
         WriteError::Overloaded
         | WriteError::NoSpace
@@ -32,7 +54,11 @@ pub(super) fn of_write(error: &WriteError, table: &Table) -> ErrorReply {
         | WriteError::Outdated => ErrorKind::Overloaded,
         WriteError::Damaged | WriteError::Store => ErrorKind::Server,
     };
-    ErrorReply::new(kind, error.to_string())
+    let progress = match partitions {
+        0 | 1 => String::new(),
+        _ => format!(" ({done} of {partitions} partitions are written)"),
+    };
+    ErrorReply::new(kind, format!("{text}{progress}"))
 }
 
 /// Why the row refuses the statement, with the names of its columns.

@@ -1,32 +1,28 @@
 //! Carrying out one statement: its plan goes to the coordinator or the register, the rows come back
 //! in the client's words.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use repair::version::Siblings;
+use bytes::BytesMut;
+use ring::HostId;
 use wire::{ErrorKind, ErrorReply, Execute, Prepare, Query, QueryParams, ReplyWriter, RowsHead};
 
 use super::session::{Circumstances, Reply};
 use super::statement::parse;
 use super::truncate::{LIVES_MAX, no_lasting_life};
 use super::{Front, FrontCounters, errors};
-use crate::coord::{PartitionWrite, RangeRead, RowChange, RowRead, Written};
+use crate::cluster::Told;
+use crate::coord::{RangeRead, RowRead};
 use crate::metadata::Snapshot;
 use crate::plan::{
-    self, BindContext, Plan, PlanError, Prepared, ReadPartitionPlan, ReadRowPlan,
-    RemovePartitionPlan, SchemaPlan, WritePlan,
+    self, BindContext, Plan, PlanError, Prepared, ReadPartitionPlan, ReadRowPlan, SchemaPlan,
 };
 use crate::register::Proposed;
 use crate::replica::RowCopy;
 
-/// How many rows of a removed partition are written at once.
-const REMOVALS_AT_ONCE: usize = 32;
-
 /// What a statement leads to.
-enum Outcome {
+pub(super) enum Outcome {
     Void,
     Keyspace(String),
     Schema(wire::SchemaChange),
@@ -36,9 +32,9 @@ enum Outcome {
 }
 
 /// An outcome with the warnings that go with it.
-struct Done {
-    outcome: Outcome,
-    warnings: Vec<String>,
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    pub(super) warnings: Vec<String>,
 }
 
 impl From<Outcome> for Done {
@@ -129,7 +125,18 @@ impl Front {
         snapshot: &Snapshot,
     ) -> Result<Done, ErrorReply> {
         let told = self.parts.cluster.told();
-        let context = BindContext {
+        let plan = prepared.bind(&params.values, &self.request(params, snapshot, &told))?;
+        self.run(plan).await
+    }
+
+    /// What one execution under these parameters brings with it.
+    pub(super) fn request<'a>(
+        &'a self,
+        params: &'a QueryParams,
+        snapshot: &'a Snapshot,
+        told: &'a BTreeMap<HostId, Told>,
+    ) -> BindContext<'a> {
+        BindContext {
             now_us: self.parts.clock.wall_us(),
             write_time_us: self.parts.write_clock.tick_us(),
             client_timestamp_us: params.timestamp_us,
@@ -139,17 +146,20 @@ impl Front {
             paging_state: params.paging_state.as_deref(),
             snapshot,
             local: &self.parts.local,
-            told: &told,
+            told,
             limits: &self.limits,
-        };
-        match prepared.bind(&params.values, &context)? {
+        }
+    }
+
+    /// Carries out a plan.
+    pub(super) async fn run(&self, plan: Plan) -> Result<Done, ErrorReply> {
+        match plan {
             Plan::Nothing => Ok(Outcome::Void.into()),
             Plan::Use(keyspace) => Ok(Outcome::Keyspace(keyspace).into()),
             Plan::Rows(rows) => Ok(Outcome::Rows(rows).into()),
             Plan::Schema(plan) => self.change_schema(*plan).await,
             Plan::Truncate(plan) => self.truncate(*plan).await.map(|()| Outcome::Void.into()),
             Plan::Write(plan) => self.write(*plan).await,
-            Plan::RemovePartition(plan) => self.remove_partition(*plan).await,
             Plan::ReadRow(plan) => self.read_row(*plan).await,
             Plan::ReadPartition(plan) => self.read_partition(*plan).await,
         }
@@ -163,66 +173,6 @@ impl Front {
             Ok(Proposed::Nothing) => Ok(Outcome::Void.into()),
             Err(failure) => Err(errors::of_proposal(&failure)),
         }
-    }
-
-    async fn write(&self, plan: WritePlan) -> Result<Done, ErrorReply> {
-        FrontCounters::count(&self.counters.writes);
-        let WritePlan { table, key, write, reads_first, level, returning } = plan;
-        let token = key.token();
-        let change = RowChange::Versioned {
-            table: Arc::clone(&table),
-            key: key.clone(),
-            write,
-            reads_first,
-        };
-        let write = PartitionWrite { token, changes: vec![change], level };
-        let written = self.parts.coordinator.write(write).await;
-        let written = written.map_err(|error| errors::of_write(&error, &table))?;
-        let warnings = written.iter().flat_map(warnings).collect();
-        let row = written.into_iter().next().map(|written| written.row);
-        let outcome = match (returning, row) {
-            (Some(answer), Some(row)) => Outcome::Row { answer, key, row: RowCopy::Siblings(row) },
-            _ => Outcome::Void,
-        };
-        Ok(Done { outcome, warnings })
-    }
-
-    async fn remove_partition(&self, plan: RemovePartitionPlan) -> Result<Done, ErrorReply> {
-        let RemovePartitionPlan { table, level, mut rows } = plan;
-        while let Some(round) = rows.next_round() {
-            let read = RangeRead {
-                table: Arc::clone(&table),
-                tokens: round.tokens,
-                range: round.range,
-                rows_max: round.rows_max,
-                order: crate::store::engine::Order::Forward,
-                level,
-            };
-            let page = self.parts.coordinator.read_range(&read).await;
-            let page = page.map_err(|error| errors::of_read(&error))?;
-            rows.on_rows(siblings(page.rows), page.resume_after)?;
-        }
-        let mut removals = rows.finish().into_iter();
-        let remove = |removal: plan::Removal| {
-            let plan::Removal { key, write } = removal;
-            let table = Arc::clone(&table);
-            FrontCounters::count(&self.counters.writes);
-            let token = key.token();
-            let change = RowChange::Versioned { table, key, write, reads_first: false };
-            self.parts.coordinator.write(PartitionWrite { token, changes: vec![change], level })
-        };
-        let mut running: FuturesUnordered<_> =
-            removals.by_ref().take(REMOVALS_AT_ONCE).map(remove).collect();
-        let mut outcome = Ok(Outcome::Void.into());
-        while let Some(removed) = running.next().await {
-            match removed {
-                Ok(_) if outcome.is_ok() => running.extend(removals.next().map(remove)),
-                // What has begun is finished: a removal that is stamped has still to be sent.
-                Ok(_) => {}
-                Err(error) => outcome = Err(errors::of_write(&error, &table)),
-            }
-        }
-        outcome
     }
 
     async fn read_row(&self, plan: ReadRowPlan) -> Result<Done, ErrorReply> {
@@ -254,7 +204,8 @@ impl Front {
         Ok(Outcome::Page(page.finish()).into())
     }
 
-    fn reply(&self, done: Result<Done, ErrorReply>, under: &Circumstances) -> Reply {
+    /// The answer to a request that was carried out, or was not.
+    pub(super) fn reply(&self, done: Result<Done, ErrorReply>, under: &Circumstances) -> Reply {
         let mut reply = Reply::default();
         let written = done.and_then(|done| {
             if let Outcome::Keyspace(keyspace) = &done.outcome {
@@ -307,26 +258,4 @@ fn write_done(done: &Done, out: &mut BytesMut, under: &Circumstances) -> Result<
         }
     }
     Ok(())
-}
-
-/// The rows of a siblings table.
-fn siblings(rows: Vec<(Bytes, RowCopy)>) -> Vec<(Bytes, Siblings)> {
-    let siblings = |(key, row): (Bytes, RowCopy)| Some((key, row.into_siblings()?));
-    rows.into_iter().filter_map(siblings).collect()
-}
-
-fn warnings(written: &Written) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if written.is_crowded {
-        let siblings = written.row.versions().len();
-        warnings
-            .push(format!("row has {siblings} siblings: read context(), then write USING CONTEXT"));
-    }
-    if written.has_equal_sibling {
-        warnings.push(
-            "the row has a sibling of equal content: most likely this write was sent twice"
-                .to_owned(),
-        );
-    }
-    warnings
 }

@@ -241,9 +241,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 let text = "nothing asked for a password";
                 self.refuse(stream, &ErrorReply::new(ErrorKind::Protocol, text));
             }
-            Request::Batch(_) => {
-                let text = "BATCH is not supported yet";
-                self.refuse(stream, &ErrorReply::new(ErrorKind::Invalid, text));
+            Request::Batch(batch) => {
+                let (front, under) = (Arc::clone(&self.front), self.circumstances(stream));
+                self.running.push(Box::pin(async move { front.batch(batch, under).await }));
             }
             Request::Query(query) => {
                 let (front, under) = (Arc::clone(&self.front), self.circumstances(stream));

@@ -255,6 +255,16 @@ impl Expression {
         Ok(value.as_ref().try_into().ok().map(i32::from_be_bytes))
     }
 
+    /// The value of a `bigint`; none where it is not set.
+    pub(super) fn bind_bigint(&self, values: &BoundValues<'_>) -> Result<Option<i64>, PlanError> {
+        let value = match self.bind(values)? {
+            Bound::Value(value) => value,
+            Bound::Unset => return Ok(None),
+            Bound::Null => return Err(PlanError::Null { name: self.name.clone() }),
+        };
+        Ok(value.as_ref().try_into().ok().map(i64::from_be_bytes))
+    }
+
     /// The elements of a list or set.
     pub(super) fn bind_elements(
         &self,

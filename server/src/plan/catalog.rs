@@ -9,7 +9,7 @@ use sql::{Name, Qualified};
 
 use super::PlanError;
 use super::system::{self, SystemTable};
-use crate::metadata::{Column, Conflict, Snapshot, Table};
+use crate::metadata::{Column, Snapshot, Table};
 
 /// A table that a statement may read.
 #[derive(Debug, Clone)]
@@ -58,11 +58,7 @@ impl<'a> Session<'a> {
         let Some(entry) = self.snapshot.keyspaces.get(keyspace) else {
             return Err(PlanError::UnknownKeyspace { keyspace: keyspace.to_owned() });
         };
-        let table = entry.tables.get(name).ok_or_else(unknown)?;
-        if table.conflict == Conflict::Lww {
-            return Err(PlanError::unsupported("a table of conflict = 'lww'"));
-        }
-        Ok(Source::Stored(Arc::clone(table)))
+        entry.tables.get(name).cloned().map(Source::Stored).ok_or_else(unknown)
     }
 
     /// A table to write.

@@ -1,32 +1,31 @@
-//! DELETE: of columns, of a row, or of the rows of a stretch of a partition.
+//! DELETE: of columns, of rows, or of the rows of stretches of partitions.
 //!
-//! `DELETE c FROM t` is an UPDATE to null. Without a context, a DELETE of a row removes what a read
-//! at its level finds. A DELETE of a stretch removes each row with its own context, so it takes
-//! none. Callers: `prepared`. Pure.
+//! `DELETE c FROM t` is an UPDATE to null. In a siblings table a DELETE of a row without a context
+//! removes what a read at its level finds, and a DELETE of a stretch removes each row with its own
+//! context, so it takes none. In a table of last-write-wins both are tombstones, written without a
+//! look at what they cover. Callers: `prepared`, `batch`. Pure.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use repair::version::{Change, ColumnChange};
+use repair::version::Change;
 use sql::Delete;
 
+use super::PlanError;
+use super::assign::{self, Assigned};
 use super::bind::{BoundValues, Markers};
-use super::catalog::{self, Session};
+use super::catalog::Session;
+use super::cells::{self, Written};
+use super::changes::ChangesOp;
 use super::key::KeyPlan;
 use super::prepared::BindContext;
-use super::remove::RemoveOp;
-use super::update::whole_column;
+use super::update::change_columns;
 use super::using::{UsingPlan, Verb};
 use super::write::WriteTarget;
-use super::{Plan, PlanError, RemovePartitionPlan};
-use crate::metadata::{ColumnKind, Table};
 
 /// A DELETE.
 #[derive(Debug, Clone)]
 pub(super) struct DeletePlan {
     pub(super) target: WriteTarget,
-    /// Ids of the columns to clear; empty for whole rows.
-    columns: Vec<u32>,
+    /// The columns to clear, or parts of them; empty for whole rows.
+    columns: Vec<Assigned>,
 }
 
 impl DeletePlan {
@@ -39,53 +38,47 @@ impl DeletePlan {
         if delete.condition.is_some() {
             return Err(PlanError::unsupported("DELETE … IF"));
         }
-        let columns = cleared(&table, delete)?;
+        let columns = assign::removals(&table, &delete.targets, markers)?;
         let using = UsingPlan::new(&delete.using, &table, Verb::Delete, markers)?;
         let key = KeyPlan::of_relations(&table, &delete.relations, false, markers)?;
         if !columns.is_empty() {
-            key.require_row()?;
+            key.require_rows()?;
         }
         let target = WriteTarget::new(table, key, using, &delete.returning)?;
-        if !target.key.is_row() && target.using.has_context() {
-            return Err(PlanError::NeedsRow { clause: "USING CONTEXT" });
-        }
-        if !target.key.is_row() && target.returns() {
-            return Err(PlanError::NeedsRow { clause: "RETURNING" });
-        }
         Ok(Self { target, columns })
     }
 
-    pub(super) fn bind(
+    pub(super) fn change(
         &self,
         values: &BoundValues<'_>,
         request: &BindContext<'_>,
-    ) -> Result<Plan, PlanError> {
-        if !self.columns.is_empty() {
-            let cleared = self.columns.iter().map(|id| (*id, ColumnChange::Clear));
-            let change = Change::Update(cleared.collect::<BTreeMap<_, _>>());
-            return self.target.bind(change, values, request);
+        changes: &mut ChangesOp,
+    ) -> Result<(), PlanError> {
+        let Self { target, columns } = self;
+        if !columns.is_empty() {
+            return change_columns(target, columns, values, request, changes);
         }
-        if self.target.key.is_row() {
-            return self.target.bind(Change::Remove, values, request);
+        match (target.is_lww(), target.key.is_rows()) {
+            (false, true) => target.change(&Change::Remove, values, request, changes),
+            (false, false) => {
+                let stretches = target.key.bind_stretches(values, request.limits.in_max)?;
+                changes.removal(&target.table, &stretches, request);
+                Ok(())
+            }
+            (true, true) => {
+                let mut written = Written::default();
+                written.row.delete(target.using.timestamp_us(values, request)?);
+                target.cells(&written, values, request, changes)
+            }
+            (true, false) => {
+                let timestamp = target.using.timestamp_us(values, request)?;
+                for stretch in target.key.bind_stretches(values, request.limits.in_max)? {
+                    if let Some((partition, ranges)) = cells::removed(&stretch, timestamp) {
+                        changes.ranges(&target.table, partition, ranges)?;
+                    }
+                }
+                Ok(())
+            }
         }
-        let level = self.target.using.write_level(request.consistency)?;
-        let stretches = self.target.key.bind_stretches(values, request.limits.in_max)?;
-        let rows = RemoveOp::new(&stretches, request);
-        let table = Arc::clone(&self.target.table);
-        Ok(Plan::RemovePartition(Box::new(RemovePartitionPlan { table, level, rows })))
     }
-}
-
-/// The columns that are to be null.
-fn cleared(table: &Table, delete: &Delete) -> Result<Vec<u32>, PlanError> {
-    let mut columns = Vec::new();
-    for target in &delete.targets {
-        let column = catalog::column(table, target.column())?;
-        if column.kind != ColumnKind::Regular {
-            return Err(PlanError::DeleteKey { column: column.name.clone() });
-        }
-        whole_column(target)?;
-        columns.push(column.id.0);
-    }
-    Ok(columns)
 }

@@ -2,12 +2,16 @@
 //!
 //! The words are Cassandra's where it has some, for people and tests look for them.
 
+use std::time::Duration;
+
 use ring::KEY_BYTES_MAX;
 use types::{Consistency, CqlType};
 
 use super::answer::DamagedKey;
+use super::catalog::full_name;
 use super::ddl::DefinitionError;
 use super::seal::SealError;
+use crate::metadata::Table;
 
 /// Why a statement is refused. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -357,6 +361,81 @@ pub enum PlanError {
         /// The table, with its keyspace.
         table: String,
     },
+    /// A timestamp that stands for none.
+    #[error("Out of bound timestamp {timestamp}, it must be above {}", i64::MIN)]
+    TimestampBounds {
+        /// The timestamp.
+        timestamp: i64,
+    },
+    /// A timestamp from the future: it would win over all writes until then.
+    #[error(
+        "timestamp {timestamp} lies {ahead:?} ahead of the server's clock; clock.future_max allows \
+         {ahead_max:?}"
+    )]
+    Future {
+        /// The timestamp, in microseconds.
+        timestamp: i64,
+        /// How far ahead it lies.
+        ahead: Duration,
+        /// How far ahead it may lie.
+        ahead_max: Duration,
+    },
+    /// A clause about versions, of which a table of last-write-wins has none.
+    #[error("{clause} is not allowed on {table}: conflict = 'lww' keeps no versions")]
+    NoSiblings {
+        /// The clause.
+        clause: &'static str,
+        /// The table, with its keyspace.
+        table: String,
+    },
+    /// A place that a list does not have.
+    #[error("List index {index} out of bound, list has size {len}")]
+    ListIndex {
+        /// The place asked for.
+        index: i32,
+        /// How many elements there are.
+        len: usize,
+    },
+    /// BATCH with a time to live.
+    #[error("Global TTL on the BATCH statement is not supported.")]
+    BatchTtl,
+    /// BATCH with a context.
+    #[error("USING CONTEXT belongs to a statement of the BATCH: a context is about one row")]
+    BatchContext,
+    /// A timestamp of a BATCH, and another one of a statement in it.
+    #[error("Timestamp must be set either on BATCH or individual statements")]
+    BatchTimestamp,
+    /// Something in a BATCH that belongs outside.
+    #[error("{what} is not allowed in a BATCH")]
+    InBatch {
+        /// What.
+        what: &'static str,
+    },
+    /// A LOGGED BATCH that is no single commit.
+    #[error(
+        "a LOGGED BATCH over {partitions} partitions is not supported yet: use UNLOGGED, which \
+         promises nothing across partitions, or write one partition"
+    )]
+    LoggedBatch {
+        /// How many it writes.
+        partitions: usize,
+    },
+    /// A BATCH of too many statements.
+    #[error("Batch too large: {count} statements; guardrails.batch_statements_max is {max}")]
+    BatchTooLong {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: u32,
+    },
+    /// A BATCH that writes too much.
+    #[error("Batch too large: more than {bytes} bytes; guardrails.batch_bytes_max is {max}")]
+    BatchTooLarge {
+        /// How much it writes at least.
+        bytes: usize,
+        /// How much it may write.
+        max: usize,
+    },
     /// A clause that is about one row, in a statement that is about several.
     #[error("{clause} needs the whole primary key: it is about one row")]
     NeedsRow {
@@ -430,6 +509,10 @@ pub enum PlanError {
 impl PlanError {
     pub(super) fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported { what: what.into() }
+    }
+
+    pub(super) fn no_siblings(clause: &'static str, table: &Table) -> Self {
+        Self::NoSiblings { clause, table: full_name(table) }
     }
 
     /// What drivers look at.

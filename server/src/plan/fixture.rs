@@ -3,20 +3,25 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
-use repair::version::{Actor, Column, Dot, Expiry, Siblings, Version, VersionVector};
+use repair::version::{Actor, Column, Dot, Expiry, Siblings, Version, VersionVector, Write};
 use ring::register::{Acceptors, ChangeId, Stores};
 use ring::{HostId, StoreId};
 use tokio_util::codec::Decoder;
 use types::{Consistency, CqlType};
 use uuid::Uuid;
 
-use super::{BindContext, Limits, LocalNode, Plan, PlanError, Prepared, prepare};
+use super::{Answer, BindContext, Changes, Limits, LocalNode, Plan, PlanError, Prepared, prepare};
 use crate::cluster::Told;
 use crate::config::Config;
-use crate::metadata::{Change, ClusterMetadata, Founding, Member, Secret, Secrets, Snapshot};
+use crate::coord::RowChange;
+use crate::metadata::{
+    Change, ClusterMetadata, Conflict, Founding, Member, Secret, Secrets, Snapshot, Table,
+};
+use crate::store::keys::RowKey;
 
 /// The time of every request that does not say another.
 pub(super) const NOW_US: i64 = 1_700_000_000_000_000;
@@ -37,6 +42,8 @@ const DEFINITIONS: &[&str] = &[
     "CREATE TABLE app.pairs (a text, b blob, v text, PRIMARY KEY ((a, b)))",
     "CREATE TABLE app.things (id text PRIMARY KEY, int int, bigint bigint, text text, blob blob, \
      boolean boolean, uuid uuid, timestamp timestamp, tags set<text>)",
+    "CREATE TABLE app.bags (k int PRIMARY KEY, s set<text>, m map<text, int>, l list<text>, \
+     f frozen<set<text>>, v text)",
 ];
 
 impl Fixture {
@@ -62,6 +69,13 @@ impl Fixture {
     pub(super) fn define(&mut self, text: &str) {
         let Ok(Plan::Schema(plan)) = self.plan(text) else { panic!("{text}") };
         self.change(&plan.change);
+    }
+
+    /// Makes a table that was defined one of last-write-wins, as if it had been from the start.
+    pub(super) fn make_lww(mut self, table: &str) -> Self {
+        let tables = &mut self.snapshot.keyspaces.get_mut("app").unwrap().tables;
+        Arc::make_mut(tables.get_mut(table).unwrap()).conflict = Conflict::Lww;
+        self
     }
 
     fn change(&mut self, change: &Change) {
@@ -341,6 +355,47 @@ pub(super) fn version(counter: u64, columns: &[(u32, &[u8], Expiry)]) -> Version
 pub(super) fn row(counter: u64, versions: Vec<Version>) -> Siblings {
     let seen: VersionVector = NonZeroU64::new(counter).map(|_| dot(counter)).into_iter().collect();
     Siblings::from_parts(seen, versions, 0).unwrap()
+}
+
+/// A change of one row of a siblings table, and the answer to it.
+#[derive(Debug)]
+pub(super) struct OneWrite {
+    pub(super) table: Arc<Table>,
+    pub(super) key: RowKey,
+    pub(super) write: Write,
+    pub(super) reads_first: bool,
+    pub(super) level: Consistency,
+    pub(super) returning: Option<Answer>,
+}
+
+/// What a plan writes, reading nothing.
+pub(super) fn changes_of(plan: Result<Plan, PlanError>) -> Changes {
+    match plan {
+        Ok(Plan::Write(mut plan)) => {
+            assert!(plan.changes.next_read().is_none(), "it reads first: {plan:?}");
+            plan.changes.finish()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The one row that a plan changes.
+pub(super) fn one_write(plan: Result<Plan, PlanError>) -> OneWrite {
+    let returning = match &plan {
+        Ok(Plan::Write(plan)) => plan.returning.as_ref().map(|(_, answer)| answer.clone()),
+        _ => None,
+    };
+    let mut writes = changes_of(plan).writes;
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    let mut partition = writes.remove(0);
+    assert_eq!(partition.changes.len(), 1, "{partition:?}");
+    match partition.changes.remove(0) {
+        RowChange::Versioned { table, key, write, reads_first } => {
+            assert_eq!(key.token(), partition.token);
+            OneWrite { table, key, write, reads_first, level: partition.level, returning }
+        }
+        RowChange::Cells { .. } => panic!("cells of a table of last-write-wins"),
+    }
 }
 
 /// Values for LIMIT, page sizes and the like: mostly small.

@@ -1,27 +1,31 @@
-//! INSERT: a version made of the columns that it names.
+//! INSERT: a version, or cells, made of the columns that it names.
 //!
-//! What it does not name, or gives null for, is null in the new version. A value that is not set
-//! counts as not named: an INSERT has no older version to take a column from. Callers: `prepared`.
-//! Pure.
+//! In a siblings table what it does not name, or gives null for, is null in the new version, and a
+//! value that is not set counts as not named: an INSERT has no older version to take a column from.
+//! In a table of last-write-wins null is written as a cell without value, and the row's marker keeps
+//! the row alive without any column. Callers: `prepared`, `batch`. Pure.
 
 use repair::version::{Change, Column, Columns};
 use sql::Insert;
 
-use super::bind::{Bound, BoundValues, Expression, Markers};
+use super::PlanError;
+use super::assign::{Assigned, Edit};
+use super::bind::{BoundValues, Expression, Markers};
 use super::catalog::{self, Session};
+use super::cells::Written;
+use super::changes::ChangesOp;
 use super::key::KeyPlan;
 use super::prepared::BindContext;
 use super::using::{UsingPlan, Verb};
 use super::write::WriteTarget;
-use super::{Plan, PlanError};
 use crate::metadata::{self, ColumnKind};
 
 /// An INSERT.
 #[derive(Debug, Clone)]
 pub(super) struct InsertPlan {
     pub(super) target: WriteTarget,
-    /// Ids and values of the columns outside the key.
-    columns: Vec<(u32, Expression)>,
+    /// The columns outside the key.
+    columns: Vec<Assigned>,
 }
 
 impl InsertPlan {
@@ -49,26 +53,41 @@ impl InsertPlan {
             named.iter().find(|(column, _)| column.id == key.id).map(|(_, value)| value.clone())
         })?;
         let regular = named.iter().filter(|(column, _)| column.kind == ColumnKind::Regular);
-        let columns = regular.map(|(column, value)| (column.id.0, value.clone())).collect();
+        let columns = regular.map(|(column, value)| Assigned::set(column, value.clone())).collect();
         let using = UsingPlan::new(&insert.using, &table, Verb::Insert, markers)?;
         let target = WriteTarget::new(table, key, using, &insert.returning)?;
         Ok(Self { target, columns })
     }
 
-    pub(super) fn bind(
+    pub(super) fn change(
         &self,
         values: &BoundValues<'_>,
         request: &BindContext<'_>,
-    ) -> Result<Plan, PlanError> {
+        changes: &mut ChangesOp,
+    ) -> Result<(), PlanError> {
+        if self.target.is_lww() {
+            let ink = self.target.ink(values, request)?;
+            let mut written = Written::default();
+            written.row.mark(ink.stamp, ink.expiry);
+            for column in &self.columns {
+                if let Some(edited) = column.bind(values)? {
+                    written.edit(edited, ink)?;
+                }
+            }
+            return self.target.cells(&written, values, request, changes);
+        }
         let expiry = self.target.using.expiry(values, request.now_us)?;
         let mut bound = Vec::with_capacity(self.columns.len());
-        for (id, value) in &self.columns {
-            if let Bound::Value(value) = value.bind(values)? {
-                bound.push((*id, value));
-            }
+        for column in &self.columns {
+            let Some(edited) = column.bind(values)? else { continue };
+            let id = edited.column.id.0;
+            bound.extend(edited.edits.into_iter().filter_map(|edit| match edit {
+                Edit::Set(value) => Some((id, value)),
+                _ => None,
+            }));
         }
         let columns = bound.iter().map(|(id, value)| Column { id: *id, value, expiry });
         let columns = columns.collect::<Columns>();
-        self.target.bind(Change::Insert { columns, marker: expiry }, values, request)
+        self.target.change(&Change::Insert { columns, marker: expiry }, values, request, changes)
     }
 }

@@ -13,6 +13,7 @@ use sql::Statement;
 use types::{Consistency, CqlType};
 use wire::ColumnSpec;
 
+use super::batch::BatchPlan;
 use super::bind::{BoundValues, Markers};
 use super::catalog::{Session, Source};
 use super::ddl::Definition;
@@ -21,6 +22,7 @@ use super::insert::InsertPlan;
 use super::select::SelectPlan;
 use super::system::SystemSelect;
 use super::update::UpdatePlan;
+use super::write::Modification;
 use super::{Plan, PlanError};
 use crate::cluster::Told;
 use crate::config::{Config, DefaultConflict};
@@ -145,9 +147,8 @@ enum Kind {
     Definition(Definition),
     Select(SelectPlan),
     System(SystemSelect),
-    Insert(InsertPlan),
-    Update(UpdatePlan),
-    Delete(DeletePlan),
+    Modify(Modification),
+    Batch(BatchPlan),
 }
 
 /// Checks a statement against the schema; `keyspace` is that of the session.
@@ -175,7 +176,7 @@ pub fn prepare(
         markers: wire::Columns::new(&specs),
         partition_key: kind.partition_markers(),
         columns: kind.columns(),
-        lives: kind.stored().map(|table| (table.id, table.epoch)).into_iter().collect(),
+        lives: kind.stored().iter().map(|table| (table.id, table.epoch)).collect(),
         table,
         marker_specs,
         kind,
@@ -194,11 +195,17 @@ impl Kind {
                 Source::Stored(table) => Self::Select(SelectPlan::new(select, table, markers)?),
                 Source::System(table) => Self::System(SystemSelect::new(select, table, markers)?),
             },
-            Statement::Insert(insert) => Self::Insert(InsertPlan::new(insert, session, markers)?),
-            Statement::Update(update) => Self::Update(UpdatePlan::new(update, session, markers)?),
-            Statement::Delete(delete) => Self::Delete(DeletePlan::new(delete, session, markers)?),
+            Statement::Insert(insert) => {
+                Self::Modify(Modification::Insert(InsertPlan::new(insert, session, markers)?))
+            }
+            Statement::Update(update) => {
+                Self::Modify(Modification::Update(UpdatePlan::new(update, session, markers)?))
+            }
+            Statement::Delete(delete) => {
+                Self::Modify(Modification::Delete(DeletePlan::new(delete, session, markers)?))
+            }
+            Statement::Batch(batch) => Self::Batch(BatchPlan::new(batch, session, markers)?),
             Statement::Unsupported { what, .. } => return Err(PlanError::unsupported(*what)),
-            Statement::Batch(_) => return Err(PlanError::unsupported("BATCH")),
             definition => match Definition::new(definition, session)? {
                 Some(definition) => Self::Definition(definition),
                 None => Self::Nothing,
@@ -212,31 +219,29 @@ impl Kind {
             Self::Nothing | Self::Use(_) | Self::Definition(_) => None,
             Self::Select(select) => Some(named(select.table())),
             Self::System(select) => Some(select.table()),
-            Self::Insert(insert) => Some(named(&insert.target.table)),
-            Self::Update(update) => Some(named(&update.target.table)),
-            Self::Delete(delete) => Some(named(&delete.target.table)),
+            Self::Modify(modification) => Some(named(&modification.target().table)),
+            Self::Batch(batch) => Some(named(&batch.first()?.target().table)),
         }
     }
 
-    /// The stored table whose rows the statement is about.
-    fn stored(&self) -> Option<&Table> {
+    /// The stored tables whose rows the statement is about.
+    fn stored(&self) -> Vec<&Table> {
         match self {
-            Self::Nothing | Self::Use(_) | Self::Definition(_) | Self::System(_) => None,
-            Self::Select(select) => Some(select.table()),
-            Self::Insert(insert) => Some(&insert.target.table),
-            Self::Update(update) => Some(&update.target.table),
-            Self::Delete(delete) => Some(&delete.target.table),
+            Self::Nothing | Self::Use(_) | Self::Definition(_) | Self::System(_) => Vec::new(),
+            Self::Select(select) => vec![select.table()],
+            Self::Modify(modification) => vec![&modification.target().table],
+            Self::Batch(batch) => batch.tables().collect(),
         }
     }
 
     fn columns(&self) -> wire::Columns {
         match self {
-            Self::Nothing | Self::Use(_) | Self::Definition(_) => wire::Columns::default(),
+            Self::Nothing | Self::Use(_) | Self::Definition(_) | Self::Batch(_) => {
+                wire::Columns::default()
+            }
             Self::Select(select) => select.columns().clone(),
             Self::System(select) => select.columns().clone(),
-            Self::Insert(insert) => insert.target.columns(),
-            Self::Update(update) => update.target.columns(),
-            Self::Delete(delete) => delete.target.columns(),
+            Self::Modify(modification) => modification.target().columns(),
         }
     }
 
@@ -244,9 +249,11 @@ impl Kind {
         match self {
             Self::Nothing | Self::Use(_) | Self::Definition(_) | Self::System(_) => Vec::new(),
             Self::Select(select) => select.partition_markers(),
-            Self::Insert(insert) => insert.target.key.partition_markers(),
-            Self::Update(update) => update.target.key.partition_markers(),
-            Self::Delete(delete) => delete.target.key.partition_markers(),
+            Self::Modify(modification) => modification.target().key.partition_markers(),
+            Self::Batch(batch) => batch
+                .first()
+                .map(|first| first.target().key.partition_markers())
+                .unwrap_or_default(),
         }
     }
 }
@@ -301,9 +308,25 @@ impl Prepared {
             Kind::Definition(definition) => definition.bind(request),
             Kind::Select(select) => select.bind(&values, request),
             Kind::System(select) => select.bind(&values, request),
-            Kind::Insert(insert) => insert.bind(&values, request),
-            Kind::Update(update) => update.bind(&values, request),
-            Kind::Delete(delete) => delete.bind(&values, request),
+            Kind::Modify(modification) => modification.bind(&values, request),
+            Kind::Batch(batch) => batch.bind(&values, request),
         }
+    }
+
+    /// What it changes, as a statement of a BATCH, with its values.
+    pub(super) fn modification<'a>(
+        &'a self,
+        values: &'a wire::Values,
+    ) -> Result<(&'a Modification, BoundValues<'a>), PlanError> {
+        let what = match &self.kind {
+            Kind::Modify(modification) => {
+                return Ok((modification, BoundValues::new(values, &self.marker_specs)?));
+            }
+            Kind::Select(_) | Kind::System(_) => "SELECT",
+            Kind::Batch(_) => "BATCH",
+            Kind::Use(_) => "USE",
+            Kind::Nothing | Kind::Definition(_) => "a change of the schema",
+        };
+        Err(PlanError::InBatch { what })
     }
 }

@@ -1,6 +1,8 @@
 //! Statements and schemas in, plans and refusals out.
 
+mod batches;
 mod cases;
+mod lww;
 mod pages;
 mod reads;
 mod refusals;

@@ -1,10 +1,12 @@
-//! The attributes after USING: time to live, context, level.
+//! The attributes after USING: time to live, timestamp, context, level.
 //!
 //! A context is opened for the one row that the statement is about, so that none of another row,
 //! table or cluster gets further. Callers: INSERT, UPDATE, DELETE and SELECT. Pure.
 
+use std::time::Duration;
+
 use repair::version::{Expiry, VersionVector};
-use sql::{Attribute, Using};
+use sql::{Attribute, Term, Using};
 use types::{Consistency, CqlType};
 
 use super::PlanError;
@@ -12,7 +14,7 @@ use super::bind::{BoundValues, Expression, Markers};
 use super::catalog::full_name;
 use super::prepared::BindContext;
 use super::seal::{Opener, Purpose, SealError};
-use crate::metadata::Table;
+use crate::metadata::{Conflict, Table};
 use crate::store::keys::RowKey;
 
 /// Twenty years, in seconds: the longest time to live.
@@ -51,6 +53,7 @@ impl Verb {
 #[derive(Debug, Clone, Default)]
 pub(super) struct UsingPlan {
     ttl: Option<Expression>,
+    timestamp: Option<Expression>,
     context: Option<Expression>,
     level: Option<Consistency>,
 }
@@ -75,8 +78,12 @@ impl UsingPlan {
                 Attribute::Timestamp(_) if verb == Verb::Select => {
                     return Err(PlanError::Attribute { attribute: "TIMESTAMP", verb: verb.name() });
                 }
-                Attribute::Timestamp(_) => {
+                Attribute::Timestamp(_) if table.conflict == Conflict::Siblings => {
                     return Err(PlanError::Timestamp { table: full_name(table) });
+                }
+                Attribute::Timestamp(term) => plan.timestamp = Some(timestamp(term, markers)?),
+                Attribute::Context(_) if table.conflict == Conflict::Lww => {
+                    return Err(PlanError::no_siblings("USING CONTEXT", table));
                 }
                 Attribute::Context(term) => {
                     plan.context = Some(markers.expression(term, "[context]", &CqlType::Blob)?);
@@ -90,6 +97,62 @@ impl UsingPlan {
     /// Whether there is a context.
     pub(super) fn has_context(&self) -> bool {
         self.context.is_some()
+    }
+
+    /// The attributes of a BATCH.
+    pub(super) fn of_batch(using: &Using, markers: &mut Markers) -> Result<Self, PlanError> {
+        let mut plan = Self { level: using.consistency(), ..Self::default() };
+        for attribute in &using.attributes {
+            match attribute {
+                Attribute::Ttl(_) => return Err(PlanError::BatchTtl),
+                Attribute::Context(_) => return Err(PlanError::BatchContext),
+                Attribute::Timestamp(term) => plan.timestamp = Some(timestamp(term, markers)?),
+                Attribute::Consistency(..) => {}
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Whether there is a timestamp.
+    pub(super) fn has_timestamp(&self) -> bool {
+        self.timestamp.is_some()
+    }
+
+    /// Whether there is a level.
+    pub(super) fn has_level(&self) -> bool {
+        self.level.is_some()
+    }
+
+    /// The timestamp after USING; none without one, or where it is not set.
+    pub(super) fn own_timestamp_us(
+        &self,
+        values: &BoundValues<'_>,
+    ) -> Result<Option<i64>, PlanError> {
+        Ok(self.timestamp.as_ref().map(|it| it.bind_bigint(values)).transpose()?.flatten())
+    }
+
+    /// The timestamp of what is written into a table of last-write-wins: the statement's, else the
+    /// client's, else the time of the server's clock.
+    ///
+    /// # Errors
+    /// [`PlanError::TimestampBounds`] and [`PlanError::Future`].
+    pub(super) fn timestamp_us(
+        &self,
+        values: &BoundValues<'_>,
+        request: &BindContext<'_>,
+    ) -> Result<i64, PlanError> {
+        let given = self.own_timestamp_us(values)?.or(request.client_timestamp_us);
+        let Some(timestamp) = given else { return Ok(request.write_time_us) };
+        if timestamp == i64::MIN {
+            return Err(PlanError::TimestampBounds { timestamp });
+        }
+        let ahead_us = timestamp.saturating_sub(request.now_us);
+        if ahead_us > request.limits.future_max_us {
+            let ahead_max = Duration::from_micros(request.limits.future_max_us.unsigned_abs());
+            let ahead = Duration::from_micros(ahead_us.unsigned_abs());
+            return Err(PlanError::Future { timestamp, ahead, ahead_max });
+        }
+        Ok(timestamp)
     }
 
     /// When what the statement writes ends.
@@ -153,6 +216,10 @@ pub(super) fn opener<'a>(request: &BindContext<'a>) -> Opener<'a> {
         now_us: request.now_us,
         age_max_us: request.limits.sealed_age_max_us,
     }
+}
+
+fn timestamp(term: &Term, markers: &mut Markers) -> Result<Expression, PlanError> {
+    markers.expression(term, "[timestamp]", &CqlType::Bigint)
 }
 
 fn not_serial(level: Consistency) -> Result<Consistency, PlanError> {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use driver::KeyColumn;
 use sql::{
-    Attribute, Comparison, Delete, Insert, Literal, Name, Relation, Select, Selection, Selector,
-    Statement, Subject, Term, Test, Update,
+    Attribute, BatchStatement, Comparison, Delete, Insert, Literal, Name, Qualified, Relation,
+    Select, Selection, Selector, Statement, Subject, Term, Test, Update,
 };
 
 use super::{RowName, SiblingsTable, TableName};
@@ -108,6 +108,17 @@ impl Writing {
         Some(Self { statement, row, is_shown, is_removal, takes_context })
     }
 
+    /// The same of a statement of a batch, where it can ask for nothing: only what row it writes
+    /// and whether it takes a context is of use.
+    pub(crate) fn in_batch(statement: &BatchStatement, table: &SiblingsTable) -> Option<Self> {
+        let statement = match statement.clone() {
+            BatchStatement::Insert(insert) => Statement::Insert(insert),
+            BatchStatement::Update(update) => Statement::Update(update),
+            BatchStatement::Delete(delete) => Statement::Delete(delete),
+        };
+        Self::of(&statement, table)
+    }
+
     /// How many columns were appended.
     pub(crate) const APPENDED: usize = APPENDED.len();
 
@@ -122,6 +133,25 @@ impl Writing {
         }
         statement.to_string()
     }
+}
+
+/// The table that a statement of a batch writes.
+pub(crate) fn table_in_batch(statement: &BatchStatement) -> &Qualified {
+    match statement {
+        BatchStatement::Insert(insert) => &insert.table,
+        BatchStatement::Update(update) => &update.table,
+        BatchStatement::Delete(delete) => &delete.table,
+    }
+}
+
+/// Gives a statement of a batch the context of its row.
+pub(crate) fn add_context(statement: &mut BatchStatement, context: &Bytes) {
+    let using = match statement {
+        BatchStatement::Insert(insert) => &mut insert.using,
+        BatchStatement::Update(update) => &mut update.using,
+        BatchStatement::Delete(delete) => &mut delete.using,
+    };
+    using.attributes.push(Attribute::Context(Literal::Blob(context.clone()).into()));
 }
 
 /// `context(), sibling_count()`.

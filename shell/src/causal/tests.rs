@@ -287,3 +287,28 @@ fn what_fell_out_of_memory_is_known_to_be_forgotten() {
     contexts.forget(&row_name(3, "a"));
     assert_eq!(contexts.recall(&row_name(3, "a")), Recall::Unknown);
 }
+
+#[test]
+fn a_statement_of_a_batch_takes_the_context_of_its_row() {
+    let text = "BEGIN UNLOGGED BATCH INSERT INTO k.t (k, c, v) VALUES (1, 'a', 2); \
+                UPDATE k.t USING TTL 5 SET v = 1 WHERE k = 1 AND c = 'b'; \
+                DELETE FROM k.t WHERE k = 1; \
+                DELETE FROM k.t USING CONTEXT 0x01 WHERE k = 1 AND c = 'd'; APPLY BATCH;";
+    let Ok(Statement::Batch(mut batch)) = sql::parse(text) else { panic!("{text}") };
+    let mut rows = Vec::new();
+    for statement in &mut batch.statements {
+        assert_eq!(table_in_batch(statement).name.text, "t");
+        if let Some(writing) = Writing::in_batch(statement, &table())
+            && writing.takes_context
+        {
+            add_context(statement, &Bytes::from_static(&[0xab]));
+            rows.push(writing.row);
+        }
+    }
+    assert_eq!(rows, [row_name(1, "a"), row_name(1, "b")], "a stretch has no context");
+    let sent = Statement::Batch(batch).to_string();
+    assert_eq!(sent.matches("CONTEXT 0xab").count(), 2, "{sent}");
+    assert_eq!(sent.matches("CONTEXT 0x01").count(), 1, "{sent}");
+    assert!(!sent.contains("RETURNING"), "{sent}");
+    assert!(matches!(sql::parse(&sent), Ok(Statement::Batch(_))), "{sent}");
+}

@@ -20,7 +20,7 @@ const WORDS: &[&str] = &["store::keys", "store::engine::KeyRange", "store::engin
 /// A room and the rooms that it may import, which all stand further down.
 const ROOMS: &[(&str, &[&str])] = &[
     // The schema is changed by way of the register; how far the node has come refuses clients.
-    ("front", &["plan", "coord", "register", "upkeep::membership::Phase"]),
+    ("front", &["plan", "coord", "register", "replica::RowCopy", "upkeep::membership::Phase"]),
     // What a plan asks of the coordinator, and the rows that come back.
     ("plan", &["coord::PartitionWrite", "coord::RowChange", "replica::RowCopy"]),
     ("coord", &["peer", "replica", "register"]),

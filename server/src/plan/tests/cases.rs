@@ -173,12 +173,17 @@ pub(super) const CASES: &[(&str, ErrorCode, &str)] = &[
     (
         "UPDATE t SET tags['a'] = 'b' WHERE k = 1",
         ErrorCode::Invalid,
-        "a write of a collection's element is not supported yet",
+        "Invalid operation (tags[…] = …) for column tags of type set<text>",
     ),
     (
-        "DELETE tags['a'] FROM t WHERE k = 1",
+        "DELETE v['a'] FROM t WHERE k = 1",
         ErrorCode::Invalid,
-        "a write of a collection's element",
+        "Invalid operation (DELETE v[…]) for column v of type text",
+    ),
+    (
+        "UPDATE t SET tags = tags + {'a'}, tags = tags - {'b'} WHERE k = 1",
+        ErrorCode::Invalid,
+        "Multiple definitions found for column tags",
     ),
     ("UPDATE t SET v.f = 'b' WHERE k = 1", ErrorCode::Invalid, "a write of a field"),
     (
@@ -492,7 +497,61 @@ pub(super) const CASES: &[(&str, ErrorCode, &str)] = &[
     ),
     ("INSERT INTO t JSON '{}'", ErrorCode::Invalid, "INSERT JSON is not supported yet"),
     ("SELECT JSON * FROM t WHERE k = 1", ErrorCode::Invalid, "SELECT JSON is not supported yet"),
-    ("BEGIN BATCH APPLY BATCH", ErrorCode::Invalid, "BATCH is not supported yet"),
+    (
+        "BEGIN COUNTER BATCH UPDATE t SET w = 1 WHERE k = 1; APPLY BATCH",
+        ErrorCode::Invalid,
+        "a COUNTER BATCH is not supported yet",
+    ),
+    (
+        "BEGIN BATCH INSERT INTO t (k) VALUES (1); INSERT INTO t (k) VALUES (2); APPLY BATCH",
+        ErrorCode::Invalid,
+        "a LOGGED BATCH over 2 partitions is not supported yet: use UNLOGGED",
+    ),
+    (
+        "BEGIN BATCH USING TTL 5 INSERT INTO t (k) VALUES (1); APPLY BATCH",
+        ErrorCode::Invalid,
+        "Global TTL on the BATCH statement is not supported.",
+    ),
+    (
+        "BEGIN BATCH USING CONTEXT 0x00 INSERT INTO t (k) VALUES (1); APPLY BATCH",
+        ErrorCode::Invalid,
+        "USING CONTEXT belongs to a statement of the BATCH",
+    ),
+    (
+        "BEGIN BATCH USING TIMESTAMP 5 INSERT INTO t (k) VALUES (1); APPLY BATCH",
+        ErrorCode::Invalid,
+        "USING TIMESTAMP is not allowed on app.t",
+    ),
+    (
+        "BEGIN BATCH USING CONSISTENCY SERIAL INSERT INTO t (k) VALUES (1); APPLY BATCH",
+        ErrorCode::Invalid,
+        "SERIAL is not supported as the consistency of a request",
+    ),
+    (
+        "BEGIN BATCH INSERT INTO t (k) VALUES (1) RETURNING *; APPLY BATCH",
+        ErrorCode::Invalid,
+        "RETURNING is not allowed in a BATCH",
+    ),
+    (
+        "BEGIN BATCH INSERT INTO t (k) VALUES (1) USING CONSISTENCY ONE; APPLY BATCH",
+        ErrorCode::Invalid,
+        "USING CONSISTENCY of a statement is not allowed in a BATCH",
+    ),
+    (
+        "BEGIN BATCH INSERT INTO t (k) VALUES (1) IF NOT EXISTS; APPLY BATCH",
+        ErrorCode::Invalid,
+        "INSERT … IF NOT EXISTS is not supported yet",
+    ),
+    (
+        "UPDATE t USING CONTEXT 0x00 SET v = 'x' WHERE k IN (1, 2)",
+        ErrorCode::Invalid,
+        "USING CONTEXT needs the whole primary key",
+    ),
+    (
+        "DELETE FROM t WHERE k IN (1, 2) RETURNING *",
+        ErrorCode::Invalid,
+        "RETURNING needs the whole primary key",
+    ),
     ("CREATE INDEX ON t (v)", ErrorCode::Invalid, "CREATE INDEX is not supported yet"),
     ("ALTER TABLE t ALTER v TYPE blob", ErrorCode::Invalid, "ALTER … TYPE is not supported yet"),
     ("DESCRIBE TABLES", ErrorCode::Invalid, "DESCRIBE is not supported yet"),

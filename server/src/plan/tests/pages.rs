@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use repair::version::{Expiry, Siblings};
 
-use crate::plan::fixture::{Fixture, NOW_US, hex, row, shown, small, version};
+use crate::plan::fixture::{Fixture, NOW_US, hex, one_write, row, shown, small, version};
 use crate::plan::{BindContext, Page, PageOp, Plan, PlanError, ReadPartitionPlan, SealError};
 use crate::replica::RowCopy;
 use crate::store::engine::{KeyRange, Order};
@@ -25,7 +25,7 @@ impl Stored {
         let v = fixture.snapshot.table("app", "lines").unwrap().column("v").unwrap().id.0;
         let stored = |(c, count): (usize, &usize)| {
             let insert = format!("INSERT INTO lines (p, c, d) VALUES (1, {c}, 'x')");
-            let Ok(Plan::Write(write)) = fixture.plan(&insert) else { panic!("{insert}") };
+            let write = one_write(fixture.plan(&insert));
             let one = |n: usize| {
                 let value = format!("{c}.{n}");
                 version(n as u64 + 1, &[(v, value.as_bytes(), Expiry::Never)])

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use repair::version::{Expiry, Siblings, Version, VersionVector};
 use types::{Consistency, CqlType};
 
-use crate::plan::fixture::{Fixture, NOW_US, Sent, Shown, dot, row, shown, specs, version};
+use crate::plan::fixture::{
+    Fixture, NOW_US, Sent, Shown, dot, one_write, row, shown, specs, version,
+};
 use crate::plan::{DamagedKey, Plan, PlanError, ReadRowPlan};
 use crate::replica::RowCopy;
 use crate::store::keys::RowKey;
@@ -101,10 +103,7 @@ fn a_row_without_versions_is_shown_to_who_asks_for_its_context() {
 #[test]
 fn a_write_shows_its_row_whatever_is_left_of_it() {
     let fixture = Fixture::new();
-    let Ok(Plan::Write(plan)) = fixture.plan("DELETE FROM t WHERE k = 1 RETURNING *, context()")
-    else {
-        panic!("a write")
-    };
+    let plan = one_write(fixture.plan("DELETE FROM t WHERE k = 1 RETURNING *, context()"));
     let answer = plan.returning.unwrap();
     let write = |stored: &Siblings| {
         let stored = RowCopy::Siblings(stored.clone());

@@ -1,11 +1,8 @@
 //! What is wrong with a statement has a code and a phrase.
 
-use std::sync::Arc;
-
 use types::Consistency;
 
 use super::cases::CASES;
-use crate::metadata::Conflict;
 use crate::plan::fixture::{Fixture, Sent};
 use crate::plan::{BindContext, PlanError};
 
@@ -154,22 +151,6 @@ fn a_context_that_is_null_or_not_set_is_refused() {
     let text = "DELETE FROM t USING CONTEXT ? WHERE k = 1";
     assert!(matches!(fixture.plan_with(text, &[Sent::Null]), Err(PlanError::Null { .. })));
     assert!(matches!(fixture.plan_with(text, &[Sent::Unset]), Err(PlanError::Unset { .. })));
-}
-
-/// No statement makes one yet; one that came from elsewhere is not misread.
-#[test]
-fn a_table_of_last_write_wins_is_neither_read_nor_written() {
-    let mut fixture = Fixture::new();
-    let tables = &mut fixture.snapshot.keyspaces.get_mut("app").unwrap().tables;
-    Arc::make_mut(tables.get_mut("t").unwrap()).conflict = Conflict::Lww;
-    for text in [
-        "SELECT v FROM t WHERE k = 1",
-        "INSERT INTO t (k) VALUES (1)",
-        "DELETE FROM t USING CONTEXT 0x00 WHERE k = 1",
-    ] {
-        let refusal = fixture.plan(text).unwrap_err().to_string();
-        assert_eq!(refusal, "a table of conflict = 'lww' is not supported yet");
-    }
 }
 
 #[test]

@@ -6,26 +6,20 @@ use proptest::prelude::*;
 use repair::version::{Change, ColumnChange, Expiry, SiblingLimits, VersionVector};
 use types::{Consistency, CqlType};
 
-use crate::plan::fixture::{Fixture, NOW_US, Sent, dot, hex, row, shown, specs, version};
-use crate::plan::{BindContext, Plan, PlanError, RemovePartitionPlan, WritePlan};
+use crate::coord::RowChange;
+use crate::plan::fixture::{
+    Fixture, NOW_US, OneWrite, Sent, dot, hex, one_write, row, shown, specs, version,
+};
+use crate::plan::{BindContext, ChangesOp, ChangesRead, Plan, PlanError, Round};
+use crate::replica::RowCopy;
 use crate::store::keys::RowKey;
 
-fn write(plan: Result<Plan, PlanError>) -> WritePlan {
-    match plan {
-        Ok(Plan::Write(plan)) => *plan,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn remove(plan: Result<Plan, PlanError>) -> RemovePartitionPlan {
-    match plan {
-        Ok(Plan::RemovePartition(plan)) => *plan,
-        other => panic!("{other:?}"),
-    }
+fn write(plan: Result<Plan, PlanError>) -> OneWrite {
+    one_write(plan)
 }
 
 /// The columns of an INSERT by name, and its marker.
-fn inserted(plan: &WritePlan) -> (BTreeMap<String, (Vec<u8>, Expiry)>, Expiry) {
+fn inserted(plan: &OneWrite) -> (BTreeMap<String, (Vec<u8>, Expiry)>, Expiry) {
     let Change::Insert { columns, marker } = &plan.write.change else { panic!("{plan:?}") };
     let name =
         |id| plan.table.columns.iter().find(|column| column.id.0 == id).unwrap().name.clone();
@@ -34,7 +28,7 @@ fn inserted(plan: &WritePlan) -> (BTreeMap<String, (Vec<u8>, Expiry)>, Expiry) {
     (columns.collect(), *marker)
 }
 
-fn updated(plan: &WritePlan) -> BTreeMap<String, ColumnChange> {
+fn updated(plan: &OneWrite) -> BTreeMap<String, ColumnChange> {
     let Change::Update(changes) = &plan.write.change else { panic!("{plan:?}") };
     let name = |id: &u32| {
         plan.table.columns.iter().find(|column| column.id.0 == *id).unwrap().name.clone()
@@ -237,32 +231,49 @@ fn a_delete_of_columns_is_an_update_to_null() {
 fn a_delete_of_a_stretch_removes_each_row_with_what_was_read_of_it() {
     let mut fixture = Fixture::new();
     fixture.limits.delete_rows_max = 2;
-    let rows = remove(fixture.plan("DELETE FROM lines WHERE p = 1")).rows;
+    let Ok(Plan::Write(plan)) = fixture.plan("DELETE FROM lines WHERE p = 1") else {
+        panic!("a write")
+    };
     let key = |c: i32| {
         let insert = format!("INSERT INTO lines (p, c, d) VALUES (1, {c}, 'x')");
         write(fixture.plan(&insert)).key
     };
-    let living = |counter| row(counter, vec![version(counter, &[])]);
-    let tombstone = row(9, vec![]);
+    let living = |counter| RowCopy::Siblings(row(counter, vec![version(counter, &[])]));
+    let tombstone = RowCopy::Siblings(row(9, vec![]));
     let bytes = |key: &RowKey| key.as_bytes().clone();
 
-    let mut op = rows.clone();
-    let first = op.next_round().unwrap();
+    let mut op = plan.changes.clone();
+    let first = round(&mut op).unwrap();
     assert!(first.range.contains(key(1).as_bytes()) && first.rows_max == 3);
     let page = vec![(bytes(&key(3)), living(1)), (bytes(&key(2)), tombstone)];
     op.on_rows(page, Some(bytes(&key(2)))).unwrap();
-    let second = op.next_round().unwrap();
+    let second = round(&mut op).unwrap();
     assert!(!second.range.contains(key(2).as_bytes()) && second.range.contains(key(1).as_bytes()));
     op.on_rows(vec![(bytes(&key(1)), living(2))], None).unwrap();
-    assert_eq!(op.next_round(), None);
-    let removals = op.finish();
-    assert_eq!(removals.iter().map(|it| it.key.clone()).collect::<Vec<_>>(), [key(3), key(1)]);
-    assert_eq!(removals[1].write.context, VersionVector::from_iter([dot(2)]));
-    assert!(removals.iter().all(|it| it.write.change == Change::Remove));
+    assert!(round(&mut op).is_none());
+    let writes = op.finish().writes;
+    let [partition] = writes.as_slice() else { panic!("{writes:?}") };
+    let removals = partition.changes.iter().map(|change| match change {
+        RowChange::Versioned { key, write, reads_first: false, .. } => (key.clone(), write.clone()),
+        other => panic!("{other:?}"),
+    });
+    let removals: Vec<_> = removals.collect();
+    assert_eq!(removals.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), [key(3), key(1)]);
+    assert_eq!(removals[1].1.context, VersionVector::from_iter([dot(2)]));
+    assert!(removals.iter().all(|(_, write)| write.change == Change::Remove));
 
-    let mut op = rows;
+    let mut op = plan.changes;
+    round(&mut op).unwrap();
     let three = (1..=3).map(|c| (bytes(&key(c)), living(1))).collect();
     assert_eq!(op.on_rows(three, None), Err(PlanError::TooManyRows { max: 2 }));
+}
+
+/// The rows that are to be read next.
+fn round(op: &mut ChangesOp) -> Option<Round> {
+    match op.next_read()? {
+        ChangesRead::Rows { round, .. } => Some(round),
+        other @ ChangesRead::Row { .. } => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -297,7 +308,7 @@ fn a_context_is_good_for_its_row_its_time_and_its_cluster() {
 /// The context that a SELECT shows for a row with this many writes in its history.
 fn sealed_context(fixture: &Fixture, select: &str, counter: u64) -> Vec<u8> {
     let Ok(Plan::ReadRow(plan)) = fixture.plan(select) else { panic!("{select}") };
-    let stored = crate::replica::RowCopy::Siblings(row(counter, vec![]));
+    let stored = RowCopy::Siblings(row(counter, vec![]));
     let result =
         shown(plan.answer.columns(), |out| plan.answer.write(out, &plan.key, &stored).unwrap());
     result.rows[0][0].clone().unwrap()
