@@ -16,6 +16,9 @@ pub const LOG_SYNCS: &str = "starling_commit_log_syncs_total";
 /// Counts the mutations that a store was handed.
 pub const MUTATIONS: &str = "starling_commit_mutations_total";
 
+/// Counts the rows that a store read by their key.
+pub const STORE_READS: &str = "starling_store_reads_total";
+
 /// No answer of the admin port takes longer.
 const LIMIT: Duration = Duration::from_secs(10);
 

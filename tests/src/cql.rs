@@ -94,6 +94,28 @@ impl Ask<'_> {
     }
 }
 
+/// A BATCH request.
+#[derive(Debug, Clone)]
+pub struct Batch<'a> {
+    /// 0 logged, 1 unlogged, 2 counter.
+    pub kind: u8,
+    /// The statements with their values.
+    pub statements: Vec<(BatchStatement<'a>, Vec<Option<Vec<u8>>>)>,
+    /// The consistency level.
+    pub level: Consistency,
+    /// The client's timestamp.
+    pub timestamp: Option<i64>,
+}
+
+/// A statement of a BATCH request.
+#[derive(Debug, Clone, Copy)]
+pub enum BatchStatement<'a> {
+    /// Its text.
+    Text(&'a str),
+    /// The id of a prepared one.
+    Prepared(&'a [u8]),
+}
+
 impl Client {
     /// A TCP connection on which nothing was said yet.
     pub fn dial(node: IpAddr) -> Result<Self> {
@@ -146,6 +168,11 @@ impl Client {
         let mut body = Vec::new();
         put_long_string(&mut body, statement);
         self.exchange(opcode::PREPARE, &body)
+    }
+
+    /// Executes a BATCH request and takes whatever is answered.
+    pub fn batch(&mut self, batch: &Batch<'_>) -> Result<Reply> {
+        self.exchange(opcode::BATCH, &batch_body(batch))
     }
 
     /// Executes a statement at QUORUM that must not be refused.
@@ -323,6 +350,40 @@ pub fn query_body(statement: &str, ask: &Ask<'_>) -> Vec<u8> {
         body.extend(length_u32(state).to_be_bytes());
         body.extend(state);
     }
+    body
+}
+
+/// The body of a BATCH.
+pub fn batch_body(batch: &Batch<'_>) -> Vec<u8> {
+    let length_u16 = |length: usize| u16::try_from(length).expect("tests send short batches");
+    let mut body = vec![batch.kind];
+    body.extend(length_u16(batch.statements.len()).to_be_bytes());
+    for (statement, values) in &batch.statements {
+        match statement {
+            BatchStatement::Text(text) => {
+                body.push(0);
+                put_long_string(&mut body, text);
+            }
+            BatchStatement::Prepared(id) => {
+                body.push(1);
+                body.extend(length_u16(id.len()).to_be_bytes());
+                body.extend(*id);
+            }
+        }
+        body.extend(length_u16(values.len()).to_be_bytes());
+        for value in values {
+            match value {
+                Some(bytes) => {
+                    body.extend(length_u32(bytes).to_be_bytes());
+                    body.extend(bytes);
+                }
+                None => body.extend((-1_i32).to_be_bytes()),
+            }
+        }
+    }
+    body.extend(batch.level.code().to_be_bytes());
+    body.push(if batch.timestamp.is_some() { 0x20 } else { 0 });
+    body.extend(batch.timestamp.into_iter().flat_map(i64::to_be_bytes));
     body
 }
 
