@@ -64,11 +64,6 @@ impl Definition {
         };
         if let Change::CreateTable { spec, default_conflict, .. } = &mut plan.change {
             *default_conflict = request.limits.default_conflict;
-            let keyspace = request.snapshot.keyspaces.get(&spec.keyspace);
-            let inherited = keyspace.and_then(|entry| entry.keyspace.conflict);
-            if spec.conflict.or(inherited).unwrap_or(*default_conflict) == Conflict::Lww {
-                return Err(PlanError::unsupported("conflict = 'lww'"));
-            }
         }
         Ok(Plan::Schema(Box::new(plan)))
     }

@@ -22,7 +22,10 @@ fn readers_of_one_copy_see_all_of_a_batch_or_nothing_of_it() -> Result<()> {
                 while !is_over.load(Ordering::Acquire) {
                     let rows = shown(reader, select)?;
                     ensure!(rows.is_empty() || rows.len() == 5, "{rows:?}");
-                    ensure!(rows.iter().all(|row| *row == rows[0]), "two batches at once: {rows:?}");
+                    ensure!(
+                        rows.iter().all(|row| *row == rows[0]),
+                        "two batches at once: {rows:?}"
+                    );
                     seen += rows.len();
                 }
                 Ok(seen)

@@ -10,9 +10,7 @@ const BAGS: &str =
 #[test]
 fn elements_that_two_writers_add_are_both_there() -> Result<()> {
     let (cluster, mut clients) = three_nodes("bags", &[BAGS])?;
-    clients[0].run(
-        "INSERT INTO app.bags (k, s, m, l) VALUES (1, {'a'}, {'x': 1}, ['p'])",
-    )?;
+    clients[0].run("INSERT INTO app.bags (k, s, m, l) VALUES (1, {'a'}, {'x': 1}, ['p'])")?;
     for statement in [
         "UPDATE app.bags SET s = s + {'c'}, m = m + {'z': 26}, l = l + ['q'] WHERE k = 1",
         "UPDATE app.bags SET s = s + {'b'}, m['y'] = 25, l = ['o'] + l WHERE k = 1",

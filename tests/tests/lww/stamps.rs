@@ -68,10 +68,9 @@ fn a_tombstone_wins_against_values_of_its_own_timestamp() -> Result<()> {
     let insert = "INSERT INTO app.t (k, v) VALUES (K, 'x') USING TIMESTAMP 5";
     let delete = "DELETE FROM app.t USING TIMESTAMP 5 WHERE k = K";
     let later = "UPDATE app.t USING TIMESTAMP 6 SET w = 1 WHERE k = K";
-    for (key, order) in
-        [[insert, delete, later], [delete, later, insert], [later, insert, delete]]
-            .into_iter()
-            .enumerate()
+    for (key, order) in [[insert, delete, later], [delete, later, insert], [later, insert, delete]]
+        .into_iter()
+        .enumerate()
     {
         for (client, statement) in clients.iter_mut().zip(order) {
             client.run(&statement.replace('K', &key.to_string()))?;

@@ -19,10 +19,7 @@ fn is_seen(client: &mut Client, key: i32) -> Result<bool> {
 fn a_row_with_a_ttl_goes_on_all_nodes_at_one_instant() -> Result<()> {
     let (cluster, mut clients) = three_nodes("ttl", &[TABLE])?;
     let written = wait::now();
-    clients[0].run_at(
-        "INSERT INTO app.t (k, v) VALUES (1, 'x') USING TTL 4",
-        Consistency::All,
-    )?;
+    clients[0].run_at("INSERT INTO app.t (k, v) VALUES (1, 'x') USING TTL 4", Consistency::All)?;
     let acknowledged = wait::now();
     let mut gone = [None; 3];
     while gone.iter().any(Option::is_none) {
@@ -56,8 +53,8 @@ fn the_cells_of_an_update_go_and_those_of_others_stay() -> Result<()> {
     ensure!((0..=2).contains(&rows.integer_at(0, 0)?), "{rows:?}");
     ensure!(rows.cells[0][1].is_none(), "{rows:?}");
     wait::until("the cell to go", Duration::from_secs(10), || {
-        let rows = shown(&mut clients[0], "SELECT v, w FROM app.t WHERE k = 1").ok()?;
-        (rows == ["null | w"]).then_some(())
+        let rows = shown(&mut clients[0], "SELECT v, w FROM app.t WHERE k = 1")?;
+        Ok((rows == ["null | w"]).then_some(()))
     })?;
     assert_shown(&mut clients, "SELECT v, w FROM app.t WHERE k = 1", &["null | w"])?;
     cluster.finish()

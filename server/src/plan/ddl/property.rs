@@ -61,7 +61,7 @@ pub(super) fn conflict(property: &Property) -> Result<Conflict, PlanError> {
     let given = text(property)?;
     match given.to_ascii_lowercase().as_str() {
         "siblings" => Ok(Conflict::Siblings),
-        "lww" => Err(PlanError::unsupported("conflict = 'lww'")),
+        "lww" => Ok(Conflict::Lww),
         _ => Err(DefinitionError::Conflict { given }.into()),
     }
 }

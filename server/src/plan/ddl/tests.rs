@@ -249,11 +249,6 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
         "default_time_to_live is not supported yet",
     ),
     (
-        "CREATE TABLE x (k int PRIMARY KEY) WITH conflict = 'lww'",
-        ErrorCode::Invalid,
-        "conflict = 'lww' is not supported yet",
-    ),
-    (
         "CREATE TABLE x (k int PRIMARY KEY) WITH conflict = 'sometimes'",
         ErrorCode::Config,
         "not 'sometimes'",
@@ -339,11 +334,6 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
         "'replication'. It should be a map",
     ),
     ("CREATE KEYSPACE x WITH frob = 1", ErrorCode::Config, "Unknown property 'frob'"),
-    (
-        "ALTER KEYSPACE app WITH conflict = 'lww'",
-        ErrorCode::Invalid,
-        "conflict = 'lww' is not supported yet",
-    ),
     ("ALTER KEYSPACE app WITH sloppy_quorum = true", ErrorCode::Config, "sloppy_quorum = true"),
     ("ALTER KEYSPACE app WITH durable_writes = 5", ErrorCode::Config, "It should be true or false"),
 ];
@@ -362,13 +352,28 @@ fn each_refusal_has_its_code_and_a_telling_phrase() {
 }
 
 #[test]
-fn a_table_that_would_inherit_last_write_wins_is_refused() {
+fn a_table_names_its_conflict_mode_or_inherits_the_keyspace_s_or_the_server_s() {
     let mut fixture = Fixture::new();
+    let mut made = |name: &str, option: &str| {
+        fixture.define(&format!("CREATE TABLE {name} (k int PRIMARY KEY){option}"));
+        fixture.snapshot.table("app", name).unwrap().conflict
+    };
+    assert_eq!(made("a", ""), Conflict::Siblings);
+    assert_eq!(made("b", " WITH conflict = 'lww'"), Conflict::Lww);
     fixture.limits.default_conflict = Conflict::Lww;
-    let refusal = fixture.plan("CREATE TABLE x (k int PRIMARY KEY)").unwrap_err();
-    assert_eq!(refusal.to_string(), "conflict = 'lww' is not supported yet");
-    let named = fixture.plan("CREATE TABLE x (k int PRIMARY KEY) WITH conflict = 'siblings'");
-    assert!(named.is_ok());
+    let mut made = |name: &str, option: &str| {
+        fixture.define(&format!("CREATE TABLE {name} (k int PRIMARY KEY){option}"));
+        fixture.snapshot.table("app", name).unwrap().conflict
+    };
+    assert_eq!(made("c", ""), Conflict::Lww);
+    assert_eq!(made("d", " WITH conflict = 'siblings'"), Conflict::Siblings);
+    fixture.define("ALTER KEYSPACE app WITH conflict = 'siblings'");
+    fixture.define("CREATE TABLE e (k int PRIMARY KEY)");
+    assert_eq!(fixture.snapshot.table("app", "e").unwrap().conflict, Conflict::Siblings);
+    fixture.define("ALTER KEYSPACE app WITH conflict = 'lww'");
+    fixture.limits.default_conflict = Conflict::Siblings;
+    fixture.define("CREATE TABLE f (k int PRIMARY KEY)");
+    assert_eq!(fixture.snapshot.table("app", "f").unwrap().conflict, Conflict::Lww);
 }
 
 #[test]
