@@ -32,21 +32,21 @@ pub enum WriteError {
     /// The statement cannot be carried out on the row as it is. Nothing was written.
     #[error(transparent)]
     Invalid(#[from] RowError),
-    /// The stamping node has too much to do. Nothing was written.
+    /// The stamping node, or every replica, has too much to do. Nothing was written.
     #[error("overloaded: too many writes are waiting")]
     Overloaded,
-    /// The stamping node's disk is nearly full. Nothing was written.
-    #[error("disk nearly full on the node that would stamp the write")]
+    /// The disk of the stamping node, or of every replica, is nearly full. Nothing was written.
+    #[error("disk nearly full on a node that the write needs")]
     NoSpace,
     /// The stamping node's store may deal out no epoch now: no peer has said yet which ones it saw,
     /// or its lease is used up. Nothing was written, and another replica may stamp the write.
-    #[error("no live replica may stamp the write now: each has just started, or waits for a lease")]
+    #[error("no live replica may take the write now: each has just started, or waits for a lease")]
     NotReady,
     /// The stamping node cannot read its copy of the row. Nothing was written.
-    #[error("the row is damaged on the node that would stamp the write")]
+    #[error("the row is damaged on a node that the write needs")]
     Damaged,
     /// The stamping node's store failed. The write may live on.
-    #[error("the store of the node that would stamp the write failed")]
+    #[error("the store of a node that the write needs failed")]
     Store,
     /// The table was truncated, dropped or replaced since the statement was planned. Whatever was
     /// written is gone with it: the statement is to be planned again.

@@ -295,12 +295,8 @@ impl Restarted {
         }
     }
 
-    fn write_of(&self, changes: Vec<RowChange>) -> PartitionWrite {
-        PartitionWrite { token: Token::new(0), changes, level: Consistency::One }
-    }
-
     fn write(&self) -> PartitionWrite {
-        self.write_of(vec![self.insert(&[])])
+        write_of(vec![self.insert(&[])])
     }
 
     fn fetch(&self, row: &[u8]) -> Option<RowCopy> {
@@ -316,6 +312,10 @@ impl Restarted {
     fn forwarded(&self) -> [usize; 2] {
         [0, 1].map(|at| self.peers[at].writes.load(Ordering::Relaxed))
     }
+}
+
+fn write_of(changes: Vec<RowChange>) -> PartitionWrite {
+    PartitionWrite { token: Token::new(0), changes, level: Consistency::One }
 }
 
 fn replaced(written: &[Written]) -> usize {

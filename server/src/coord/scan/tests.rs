@@ -246,10 +246,10 @@ impl Copies {
     fn take(&mut self, event: &Event, time: i64, conflict: Conflict) {
         match (*event, conflict) {
             (Event::Insert { partition: at, row }, _) => {
-                self.merge(at, row, inserted(time, conflict));
+                self.merge(at, row, &inserted(time, conflict));
             }
             (Event::Delete { partition: at, row }, _) => {
-                self.merge(at, row, deleted(time, conflict));
+                self.merge(at, row, &deleted(time, conflict));
             }
             (Event::DeleteRange { partition: at, from, to }, Conflict::Lww) => {
                 let ranges = self.heads.entry(partition(at).as_bytes().clone()).or_default();
@@ -259,19 +259,19 @@ impl Copies {
             // On a siblings table each row that is there is removed.
             (Event::DeleteRange { partition: at, from, to }, Conflict::Siblings) => {
                 for row in from..to.unwrap_or(ROWS) {
-                    self.merge(at, row, deleted(time, conflict));
+                    self.merge(at, row, &deleted(time, conflict));
                 }
             }
         }
     }
 
-    fn merge(&mut self, at: usize, row: u8, other: RowCopy) {
+    fn merge(&mut self, at: usize, row: u8, other: &RowCopy) {
         let key = Bytes::from(partition(at).row(&[row]));
         let conflict = match other {
             RowCopy::Cells(_) => Conflict::Lww,
             RowCopy::Siblings(_) => Conflict::Siblings,
         };
-        self.rows.entry(key).or_insert_with(|| RowCopy::new(conflict)).merge(&other);
+        self.rows.entry(key).or_insert_with(|| RowCopy::new(conflict)).merge(other);
     }
 
     fn page(&self, range: &KeyRange, rows_max: usize) -> ReplicaPage {

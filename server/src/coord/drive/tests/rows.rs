@@ -26,7 +26,7 @@ impl Restarted {
 async fn rows_of_one_write_are_stamped_together_and_sent_together() {
     let confirmed = Restarted::confirmed().await;
     let changes = [&b"a"[..], b"b", b"a"].map(|row| confirmed.insert(row)).to_vec();
-    let mut write = confirmed.write_of(changes);
+    let mut write = write_of(changes);
     write.level = Consistency::All;
     let written = confirmed.coordinator.write(write).await.unwrap();
     let versions: Vec<usize> = written.iter().map(|it| it.row.versions().len()).collect();
@@ -49,9 +49,9 @@ async fn rows_of_one_write_are_stamped_together_and_sent_together() {
 async fn each_delete_without_context_removes_what_it_reads_first() {
     let confirmed = Restarted::confirmed().await;
     let inserts = [&b"a"[..], b"b"].map(|row| confirmed.insert(row)).to_vec();
-    confirmed.coordinator.write(confirmed.write_of(inserts)).await.unwrap();
+    confirmed.coordinator.write(write_of(inserts)).await.unwrap();
     let removals = [&b"a"[..], b"b"].map(|row| confirmed.removal(row)).to_vec();
-    let written = confirmed.coordinator.write(confirmed.write_of(removals)).await.unwrap();
+    let written = confirmed.coordinator.write(write_of(removals)).await.unwrap();
     assert_eq!(written.iter().map(|it| it.replaced).collect::<Vec<_>>(), [1, 1]);
     assert!(written.iter().all(|it| it.row.is_tombstone()));
 }
@@ -63,7 +63,7 @@ async fn a_delete_that_cannot_read_first_leaves_the_whole_write_undone() {
     for peer in &confirmed.peers {
         peer.refusal.set(Refusal::StoreFailed).unwrap();
     }
-    let mut write = confirmed.write_of(vec![confirmed.insert(b"a"), confirmed.removal(b"b")]);
+    let mut write = write_of(vec![confirmed.insert(b"a"), confirmed.removal(b"b")]);
     let level = Consistency::Quorum;
     write.level = level;
     let outcome = confirmed.coordinator.write(write).await;
@@ -79,7 +79,7 @@ async fn a_forwarded_write_is_read_as_it_was_sent() {
         key: restarted.key(b"c").into(),
         operand: Bytes::from_static(b"operand"),
     };
-    let write = restarted.write_of(vec![restarted.insert(b"a"), restarted.removal(b"b"), cells]);
+    let write = write_of(vec![restarted.insert(b"a"), restarted.removal(b"b"), cells]);
     let tables = [&restarted.table, &restarted.table, &restarted.cells];
     let rows = RowList::read(forwarded_body(&write)).unwrap();
     let placed = |((key, body), table): ((Bytes, Bytes), &Arc<Table>)| {
