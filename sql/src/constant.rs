@@ -204,6 +204,7 @@ mod tests {
             ("duration", "89h4m48s", "89h4m48s"),
             ("duration", "-1y2mo", "-1y2mo"),
             ("duration", "9µs", "9us"),
+            ("duration", "-2147483648d", "-2147483648d"),
             ("duration", "-P1Y2M3DT4H5M6S", "-1y2mo3d4h5m6s"),
             ("duration", "P0001-02-03T04:05:06", "1y2mo3d4h5m6s"),
             ("tuple<int, text>", "(1, null)", "(1, null)"),

@@ -341,12 +341,13 @@ fn put_normal(kind: &CqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Val
             }
             Ok(())
         }
-        CqlType::Tuple(_) => fields(kind, bytes).try_for_each(|field| match field? {
-            (of, Some(field)) => put_element(kind, out, |out| put_normal(of, field, out)),
-            (_, None) => {
+        CqlType::Tuple(_) => fields(kind, bytes).try_for_each(|field| {
+            if let (of, Some(field)) = field? {
+                put_element(kind, out, |out| put_normal(of, field, out))?;
+            } else {
                 put_null(out);
-                Ok(())
             }
+            Ok(())
         }),
         _ => {
             out.extend_from_slice(bytes);

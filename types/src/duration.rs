@@ -193,8 +193,8 @@ fn of_fields(text: &str) -> Option<Parts> {
 
 fn add(parts: &mut Parts, amount: &str, unit: (&str, i128, i128, i128)) -> Option<()> {
     let is_number = !amount.is_empty() && amount.bytes().all(|it| it.is_ascii_digit());
-    // No part can hold more than an i64, so what does not fit here is out of range anyway.
-    let amount: i64 = if is_number { amount.parse().ok()? } else { return None };
+    // No part can hold more, so what does not fit here is out of range anyway.
+    let amount: u64 = if is_number { amount.parse().ok()? } else { return None };
     for (part, size) in parts.iter_mut().zip([unit.1, unit.2, unit.3]) {
         *part += i128::from(amount) * size;
     }
@@ -283,6 +283,7 @@ mod tests {
             ("5h6m7s8ms9us10ns", duration(0, 0, 5 * hour + 6 * minute + 7_008_009_010)),
             ("9µs", duration(0, 0, 9_000)),
             ("0s", duration(0, 0, 0)),
+            ("-9223372036854775808ns", duration(0, 0, i64::MIN)),
             ("P1Y2M3DT4H5M6S", duration(14, 3, 4 * hour + 5 * minute + 6_000_000_000)),
             ("-PT5M", duration(0, 0, -5 * minute)),
             ("p2w", duration(0, 14, 0)),

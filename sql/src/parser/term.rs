@@ -111,7 +111,7 @@ impl Parser {
         let literal = match self.peek() {
             Token::Word(word) => match constant(&word.value) {
                 Some(Literal::Float(name)) => Literal::Float(format!("{sign}{name}")),
-                None if is_duration(&word.value) => {
+                None if is_duration(&format!("{sign}{}", word.value)) => {
                     Literal::Duration(format!("{sign}{}", word.value))
                 }
                 _ => return self.refuse("a number after `-`"),
@@ -124,10 +124,11 @@ impl Parser {
                     self.advance();
                     text.push_str(&self.peek().to_string());
                 }
-                if !is_duration(&text) {
+                let duration = format!("{sign}{text}");
+                if !is_duration(&duration) {
                     return Err(SyntaxError::new(at, "a number or a duration", shown(&text)));
                 }
-                Literal::Duration(format!("{sign}{text}"))
+                Literal::Duration(duration)
             }
             Token::Number(digits, _) => {
                 let digits = format!("{sign}{digits}");

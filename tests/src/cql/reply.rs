@@ -50,7 +50,7 @@ pub struct Refusal {
 pub struct Rows {
     /// The names of the columns.
     pub columns: Vec<String>,
-    /// The types of the columns; of a collection, that of its elements as well.
+    /// The types of the columns; of a collection or tuple, those within it as well.
     pub types: Vec<Vec<u16>>,
     /// Row by row, in the order of the columns.
     pub cells: Vec<Vec<Option<Vec<u8>>>>,
@@ -288,6 +288,11 @@ impl<'a> Reader<'a> {
             0x21 => {
                 self.column_type(found)?;
                 self.column_type(found)?;
+            }
+            0x31 => {
+                for _ in 0..self.short()? {
+                    self.column_type(found)?;
+                }
             }
             _ => {}
         }
