@@ -321,3 +321,6 @@ impl Expression {
         PlanError::Value { name: self.name.clone(), source }
     }
 }
+
+#[cfg(test)]
+mod tests;
