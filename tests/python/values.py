@@ -102,6 +102,8 @@ def main(node, options):
     cluster = Cluster([node], execution_profiles={EXEC_PROFILE_DEFAULT: profile}, connect_timeout=30)
     try:
         session = cluster.connect()
+        # As the driver's manual says: otherwise it makes lists of tuples.
+        session.encoder.mapping[tuple] = session.encoder.cql_encode_tuple
         session.execute(
             "CREATE KEYSPACE python WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
         )

@@ -7,18 +7,23 @@
 //! Callers: everything in `plan` that has a term. Pure.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-use sql::{Literal, Marker, Term, TermKind, TypeName};
+use sql::{Literal, Marker, Qualified, Term, TermKind, TypeName};
 use types::CqlType;
 use types::collection::{elements, normalise};
 
 use super::PlanError;
+use super::functions::{Calls, Function};
 
 /// The bind markers of a statement, as far as they were met.
 #[derive(Debug)]
 pub(super) struct Markers {
     /// By index in the text.
     specs: Vec<Option<(String, CqlType)>>,
+    /// How many calls of functions were met.
+    calls: u16,
 }
 
 /// A term with its type and the name that errors call it by.
@@ -42,11 +47,20 @@ enum Slot {
     Entries(Vec<(Expression, Expression)>),
     /// The same of a tuple.
     Fields(Vec<Expression>),
+    /// A function of other values. The number tells it from the statement's other calls: a call is
+    /// worth the same wherever in a request it is asked for.
+    Call { number: u16, function: Function, arguments: Vec<Expression> },
 }
 
 /// The values of a request, by marker.
 #[derive(Debug, Default)]
-pub(super) struct BoundValues<'a>(Vec<wire::Value<'a>>);
+pub(super) struct BoundValues<'a> {
+    values: Vec<wire::Value<'a>>,
+    /// What functions draw on.
+    calls: Option<Calls>,
+    /// What those were worth that were called already.
+    called: RefCell<BTreeMap<u16, Option<Vec<u8>>>>,
+}
 
 /// What a term is worth in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +76,12 @@ pub(super) enum Bound<'a> {
 impl Markers {
     /// The markers of a statement, none of them met yet.
     pub(super) fn of(statement: &sql::Statement) -> Self {
-        Self { specs: vec![None; statement.markers().len()] }
+        Self { specs: vec![None; statement.markers().len()], calls: 0 }
     }
 
     /// Those of a place that may have none.
     pub(super) fn none() -> Self {
-        Self { specs: Vec::new() }
+        Self { specs: Vec::new(), calls: 0 }
     }
 
     /// A term that is to be a value of `kind`, for what is called `name`.
@@ -84,8 +98,14 @@ impl Markers {
             {
                 return self.expression(term, name, kind);
             }
-            (TermKind::Call { function, .. }, _) => {
-                return Err(PlanError::unsupported(format!("function {function}() as a value")));
+            (TermKind::Call { function, arguments }, wanted) => {
+                let (gives, slot) = self.call(function, arguments)?;
+                if gives != *wanted && (gives, wanted) != (CqlType::Timeuuid, &CqlType::Uuid) {
+                    let (kind, given) = (wanted.clone(), "what the function gives");
+                    let source = sql::ConstantError::WrongKind { kind, given };
+                    return Err(PlanError::Constant { name: name.to_owned(), source });
+                }
+                slot
             }
             (TermKind::Set(terms), CqlType::Set(of))
             | (TermKind::List(terms), CqlType::List(of)) => self.elements(terms, name, of)?,
@@ -117,6 +137,57 @@ impl Markers {
     pub(super) fn specs(self) -> Result<Vec<(String, CqlType)>, PlanError> {
         let met = self.specs.into_iter().collect::<Option<_>>();
         met.ok_or_else(|| PlanError::unsupported("a bind marker in this place"))
+    }
+
+    /// The call of a function, and the type of what it gives.
+    fn call(
+        &mut self,
+        function: &Qualified,
+        arguments: &[Term],
+    ) -> Result<(CqlType, Slot), PlanError> {
+        let unknown = || PlanError::UnknownFunction { function: function.to_string() };
+        if function.keyspace.as_ref().is_some_and(|name| name.text != "system") {
+            return Err(unknown());
+        }
+        let name = function.name.text.as_str();
+        let (arguments, kinds) = match arguments {
+            [] => (Vec::new(), Vec::new()),
+            [argument] => {
+                let argument = self.argument(argument, name)?;
+                let kind = argument.kind.clone();
+                (vec![argument], vec![kind])
+            }
+            many => (Vec::new(), vec![CqlType::Blob; many.len()]),
+        };
+        let (function, gives) = Function::find(name, &kinds)?.ok_or_else(unknown)?;
+        let number = self.calls;
+        self.calls =
+            number.checked_add(1).ok_or_else(|| PlanError::unsupported("so many calls"))?;
+        Ok((gives, Slot::Call { number, function, arguments }))
+    }
+
+    /// The only argument of a function, as a value of the first type that both can have.
+    fn argument(&mut self, term: &Term, function: &str) -> Result<Expression, PlanError> {
+        let name = format!("arg0({function})");
+        if let TermKind::Call { function, arguments } = &term.kind {
+            let (kind, slot) = self.call(function, arguments)?;
+            return Ok(Expression { name, kind, slot });
+        }
+        let own = function.strip_suffix("asblob").map(|name| name.trim_end_matches('_'));
+        let own = own.and_then(|name| name.parse::<CqlType>().ok());
+        let common = [CqlType::Timeuuid, CqlType::Timestamp, CqlType::Blob];
+        let mut refused = PlanError::UnknownFunction { function: function.to_owned() };
+        for kind in own.into_iter().chain(common) {
+            match Function::find(function, std::slice::from_ref(&kind)) {
+                Ok(Some(_)) => match self.expression(term, &name, &kind) {
+                    Ok(argument) => return Ok(argument),
+                    Err(error) => refused = error,
+                },
+                Ok(None) => return Err(refused),
+                Err(_) => {}
+            }
+        }
+        Err(refused)
     }
 
     fn elements(&mut self, terms: &[Term], name: &str, of: &CqlType) -> Result<Slot, PlanError> {
@@ -175,16 +246,25 @@ impl<'a> BoundValues<'a> {
                     .map(|bound| bound.value)
                     .ok_or_else(|| PlanError::NoValue { name: name.clone() })
             };
-            return names.iter().map(of_name).collect::<Result<_, _>>().map(Self);
+            return names.iter().map(of_name).collect::<Result<_, _>>().map(Self::of);
         }
         if values.len() != names.len() {
             return Err(PlanError::ValueCount { markers: names.len(), values: values.len() });
         }
-        Ok(Self(values.iter().map(|bound| bound.value).collect()))
+        Ok(Self::of(values.iter().map(|bound| bound.value).collect()))
+    }
+
+    fn of(values: Vec<wire::Value<'a>>) -> Self {
+        Self { values, calls: None, called: RefCell::default() }
+    }
+
+    /// The values in a request whose functions draw on this. Without it they are refused.
+    pub(super) fn calling(self, calls: Calls) -> Self {
+        Self { calls: Some(calls), ..self }
     }
 
     fn get(&self, marker: u16) -> wire::Value<'a> {
-        self.0.get(usize::from(marker)).copied().unwrap_or(wire::Value::Null)
+        self.values.get(usize::from(marker)).copied().unwrap_or(wire::Value::Null)
     }
 }
 
@@ -225,6 +305,12 @@ impl Expression {
                 Cow::Owned(self.joined(pairs.len(), each, values)?)
             }
             Slot::Fields(each) => Cow::Owned(self.tuple(each, values)?),
+            Slot::Call { number, function, arguments } => {
+                match self.called(*number, function, arguments, values)? {
+                    Some(value) => Cow::Owned(value),
+                    None => return Ok(Bound::Null),
+                }
+            }
         };
         Ok(Bound::Value(bytes))
     }
@@ -278,6 +364,32 @@ impl Expression {
 
     fn normal<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PlanError> {
         normalise(&self.kind, bytes).map_err(|source| self.refused(source))
+    }
+
+    /// What a call is worth in this request.
+    fn called(
+        &self,
+        number: u16,
+        function: &Function,
+        arguments: &[Self],
+        values: &BoundValues<'_>,
+    ) -> Result<Option<Vec<u8>>, PlanError> {
+        if let Some(value) = values.called.borrow().get(&number) {
+            return Ok(value.clone());
+        }
+        let here = || PlanError::unsupported("a function as a value in this place");
+        let calls = values.calls.as_ref().ok_or_else(here)?;
+        let arguments = arguments.iter().map(|argument| match argument.bind_whole(values)? {
+            Bound::Value(value) => Ok(Some(value.into_owned())),
+            Bound::Null => Ok(None),
+            Bound::Unset => Err(PlanError::Unset { name: argument.name.clone() }),
+        });
+        let value = function.call(&arguments.collect::<Result<Vec<_>, _>>()?, calls)?;
+        if let Some(value) = &value {
+            self.normal(value)?;
+        }
+        values.called.borrow_mut().insert(number, value.clone());
+        Ok(value)
     }
 
     /// The collection of so many elements, each made of one value or, in a map, of two.

@@ -18,6 +18,7 @@ use super::bind::{BoundValues, Markers};
 use super::catalog::{Session, Source};
 use super::ddl::Definition;
 use super::delete::DeletePlan;
+use super::functions::Calls;
 use super::insert::InsertPlan;
 use super::select::SelectPlan;
 use super::system::SystemSelect;
@@ -301,7 +302,7 @@ impl Prepared {
         values: &wire::Values,
         request: &BindContext<'_>,
     ) -> Result<Plan, PlanError> {
-        let values = BoundValues::new(values, &self.marker_specs)?;
+        let values = BoundValues::new(values, &self.marker_specs)?.calling(Calls::of(request));
         match &self.kind {
             Kind::Nothing => Ok(Plan::Nothing),
             Kind::Use(keyspace) => Ok(Plan::Use(keyspace.clone())),

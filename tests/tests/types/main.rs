@@ -12,6 +12,9 @@ use serde_json::Value;
 use starling_tests::python::{self, Python};
 use starling_tests::{Client, Cluster, Reply};
 
+/// What stands behind CREATE TABLE, for each kind of table that there is.
+const TABLES: &[&str] = &[""];
+
 /// The bytes of the first cell of an answer.
 fn cell(client: &mut Client, select: &str) -> Result<Option<Vec<u8>>> {
     match client.query(select)? {
@@ -39,8 +42,12 @@ fn shown(bytes: Option<&[u8]>) -> String {
 #[test]
 fn the_python_driver_reads_back_every_type_as_it_encodes_it() -> Result<()> {
     let driver = Python::with(python::DRIVER)?;
+    TABLES.iter().try_for_each(|options| python_reads_back(&driver, options))
+}
+
+fn python_reads_back(driver: &Python, options: &str) -> Result<()> {
     let cluster = Cluster::builder("types_python").nodes(1).seeds(0).start()?;
-    let arguments = [cluster.addresses()[0].to_string(), String::new()];
+    let arguments = [cluster.addresses()[0].to_string(), options.to_owned()];
     let found = driver.run("values.py", &arguments, Duration::from_mins(4))?;
     let values = found["values"].as_array().context("values")?;
     ensure!(values.len() > 200, "only {} values", values.len());

@@ -19,7 +19,7 @@ use starling_tests::{Client, Cluster};
 use types::{CqlType, Value};
 use uuid::Uuid;
 
-use super::{cell, shown};
+use super::{TABLES, cell, shown};
 
 /// Statements above this length are refused.
 const LITERAL_MAX: usize = 900_000;
@@ -33,6 +33,8 @@ type Deep = (Option<i8>, Option<(Option<String>, Option<Vec<u8>>)>, Option<Vec<i
 struct Trip {
     session: Session,
     client: Client,
+    /// What stands behind CREATE TABLE.
+    options: &'static str,
     tables: usize,
 }
 
@@ -41,13 +43,13 @@ trait Driven: SerializeValue + for<'f, 'm> DeserializeValue<'f, 'm> {}
 impl<T: SerializeValue + for<'f, 'm> DeserializeValue<'f, 'm>> Driven for T {}
 
 impl Trip {
-    async fn begin(cluster: &Cluster) -> Result<Self> {
+    async fn begin(cluster: &Cluster, options: &'static str) -> Result<Self> {
         let contact = format!("{}:{CQL_PORT}", cluster.addresses()[0]);
         let session = SessionBuilder::new().known_node(contact).build().await?;
         let keyspace = "CREATE KEYSPACE rust WITH replication = \
                         {'class': 'SimpleStrategy', 'replication_factor': 1}";
         session.query_unpaged(Statement::new(keyspace), ()).await?;
-        Ok(Self { session, client: cluster.nodes()[0].client()?, tables: 0 })
+        Ok(Self { session, client: cluster.nodes()[0].client()?, options, tables: 0 })
     }
 
     /// Null and these values, in a table with a column of this type.
@@ -58,7 +60,7 @@ impl Trip {
     async fn run<T: Driven>(&mut self, kind: &str, values: &[T]) -> Result<()> {
         let table = format!("rust.t{}", self.tables);
         self.tables += 1;
-        let create = format!("CREATE TABLE {table} (k int PRIMARY KEY, v {kind})");
+        let create = format!("CREATE TABLE {table} (k int PRIMARY KEY, v {kind}){}", self.options);
         self.session.query_unpaged(Statement::new(create), ()).await?;
         let insert = self.session.prepare(format!("INSERT INTO {table} (k, v) VALUES (?, ?)"));
         let insert = insert.await?;
@@ -125,8 +127,15 @@ fn texts(texts: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn the_scylla_driver_reads_back_every_scalar_as_it_encodes_it() -> Result<()> {
+    for options in TABLES {
+        scalars_come_back(options).await.with_context(|| format!("tables{options}"))?;
+    }
+    Ok(())
+}
+
+async fn scalars_come_back(options: &'static str) -> Result<()> {
     let cluster = Cluster::builder("types_scalars").nodes(1).seeds(0).start()?;
-    let mut trip = Trip::begin(&cluster).await?;
+    let mut trip = Trip::begin(&cluster, options).await?;
     let uuids = [0, u128::MAX, 0x550e_8400_e29b_41d4_a716_4466_5544_0000].map(Uuid::from_u128);
     let timeuuids = [0x1000_8080_8080_8080_8080, 0x1fff_8080_8080_8080_8080_u128]
         .map(|id| CqlTimeuuid::from_u128(id | 0xFFFF_FFFF_FFFF_0000 << 64));
@@ -186,8 +195,15 @@ async fn the_scylla_driver_reads_back_every_scalar_as_it_encodes_it() -> Result<
 
 #[tokio::test]
 async fn the_scylla_driver_reads_back_every_collection_as_it_encodes_it() -> Result<()> {
+    for options in TABLES {
+        nested_come_back(options).await.with_context(|| format!("tables{options}"))?;
+    }
+    Ok(())
+}
+
+async fn nested_come_back(options: &'static str) -> Result<()> {
     let cluster = Cluster::builder("types_nested").nodes(1).seeds(0).start()?;
-    let mut trip = Trip::begin(&cluster).await?;
+    let mut trip = Trip::begin(&cluster, options).await?;
     let set = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect::<BTreeSet<_>>();
 
     let lists = [vec![], vec![1], vec![3, 1, 2, 1], (0..MANY).collect()];

@@ -1,7 +1,7 @@
 use types::Value;
 
 use super::*;
-use crate::plan::fixture::{Sent, values};
+use crate::plan::fixture::{Fixture, NOW_US, Sent, values};
 
 /// A term for column `c` of a type, with the names and types of its markers.
 fn expression(text: &str, kind: &str) -> Result<(Expression, Vec<(String, CqlType)>), PlanError> {
@@ -93,4 +93,61 @@ fn what_comes_with_the_request_is_put_into_order() {
     assert_eq!(shown.as_deref(), Some("{1, 2}"));
     let error = worth("?", "frozen<set<tinyint>>", &[Sent::Bytes(b"x")]).unwrap_err();
     assert!(matches!(error, PlanError::Value { .. }), "{error}");
+}
+
+/// What a term is worth in a request of the fixture.
+fn called(text: &str, kind: &str, sent: &[Sent<'_>]) -> Result<Option<Vec<u8>>, PlanError> {
+    let (expression, specs) = expression(text, kind)?;
+    let (sent, fixture) = (values(sent), Fixture::new());
+    let bound = BoundValues::new(&sent, &specs)?.calling(Calls::of(&fixture.request()));
+    let worth = |bound: Bound<'_>| match bound {
+        Bound::Value(value) => Some(value.into_owned()),
+        _ => None,
+    };
+    let first = worth(expression.bind(&bound)?);
+    // A call is worth the same wherever in a request it is asked for.
+    assert_eq!(worth(expression.bind(&bound)?), first);
+    Ok(first)
+}
+
+#[test]
+fn functions_give_values_of_their_types() {
+    let now_ms = (NOW_US / 1_000).to_be_bytes().to_vec();
+    let seven = 7_i32.to_be_bytes();
+    for (text, kind, sent, wanted) in [
+        ("currenttimestamp()", "timestamp", &[][..], Some(now_ms.clone())),
+        ("system.toTimestamp(now())", "timestamp", &[], Some(now_ms)),
+        ("intAsBlob(7)", "blob", &[], Some(seven.to_vec())),
+        ("int_as_blob(?)", "blob", &[int(&seven)], Some(seven.to_vec())),
+        ("blobAsInt(0x00000007)", "int", &[], Some(seven.to_vec())),
+        ("blobAsInt(intAsBlob(?))", "int", &[int(&seven)], Some(seven.to_vec())),
+        ("blobAsInt(null)", "int", &[], None),
+    ] {
+        assert_eq!(called(text, kind, sent), Ok(wanted), "{text}");
+    }
+    assert_eq!(called("uuid()", "uuid", &[]).unwrap().unwrap()[6] >> 4, 4);
+    assert_eq!(called("now()", "uuid", &[]).unwrap().unwrap()[6] >> 4, 1);
+    let two = called("[uuid(), uuid()]", "list<uuid>", &[]).unwrap().unwrap();
+    assert_ne!(two[8..24], two[28..44]);
+}
+
+#[test]
+fn functions_that_do_not_fit_are_refused() {
+    for (text, kind) in [
+        ("now()", "int"),
+        ("now(1)", "timeuuid"),
+        ("nothing()", "int"),
+        ("nothing(1)", "int"),
+        ("other.now()", "timeuuid"),
+        ("blobAsInt('text')", "int"),
+        ("blobAsInt(0x00)", "int"),
+        ("totimestamp(1, 2)", "timestamp"),
+    ] {
+        assert!(called(text, kind, &[]).is_err(), "{text}");
+    }
+    let text = "the place has no request to draw on";
+    assert!(
+        matches!(worth("now()", "timeuuid", &[]), Err(PlanError::Unsupported { .. })),
+        "{text}"
+    );
 }

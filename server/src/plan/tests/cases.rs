@@ -220,9 +220,9 @@ pub(super) const CASES: &[(&str, ErrorCode, &str)] = &[
         "a value of another type is no int",
     ),
     (
-        "INSERT INTO things (id, uuid) VALUES ('x', uuid())",
+        "INSERT INTO things (id, int) VALUES ('x', uuid())",
         ErrorCode::Invalid,
-        "function uuid() as a value is not supported yet",
+        "what the function gives is no int",
     ),
     // Attributes.
     (
