@@ -173,7 +173,7 @@ impl Markers {
             let (kind, slot) = self.call(function, arguments)?;
             return Ok(Expression { name, kind, slot });
         }
-        let own = function.strip_suffix("asblob").map(|name| name.trim_end_matches('_'));
+        let own = function.strip_suffix("_as_blob").or_else(|| function.strip_suffix("asblob"));
         let own = own.and_then(|name| name.parse::<CqlType>().ok());
         let common = [CqlType::Timeuuid, CqlType::Timestamp, CqlType::Blob];
         let mut refused = PlanError::UnknownFunction { function: function.to_owned() };
