@@ -277,6 +277,11 @@ impl Expression {
         }
     }
 
+    /// The type of its values.
+    pub(super) fn kind(&self) -> &CqlType {
+        &self.kind
+    }
+
     /// What errors call it.
     pub(super) fn name(&self) -> &str {
         &self.name

@@ -25,8 +25,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ring::{KeyError, Token};
-use types::Order;
 use types::key::encode_component;
+use types::tuple::fields;
+use types::{CqlType, Order};
 
 use super::PlanError;
 use super::bind::{BoundValues, Expression};
@@ -58,12 +59,21 @@ struct Choice {
 
 #[derive(Debug, Clone)]
 enum Allowed {
-    /// One value for each column.
-    Equal(Vec<Expression>),
+    /// This.
+    Equal(Tuple),
     /// One of these.
-    In(Vec<Vec<Expression>>),
-    /// One of a list that comes with the request; of one column only.
+    In(Vec<Tuple>),
+    /// One of a list that comes with the request.
     List(Expression),
+}
+
+/// A value for each of some neighbouring columns.
+#[derive(Debug, Clone)]
+enum Tuple {
+    /// One by one.
+    Parts(Vec<Expression>),
+    /// All in a tuple that comes with the request.
+    Whole(Expression),
 }
 
 /// Bounds of the clustering columns behind those that are chosen: each is one of the first of them
@@ -76,7 +86,8 @@ struct Slice {
 
 #[derive(Debug, Clone)]
 struct Limit {
-    values: Vec<Expression>,
+    width: usize,
+    values: Tuple,
     is_inclusive: bool,
 }
 
@@ -143,9 +154,8 @@ impl KeyPlan {
                 return Err(missing(lacking.join(", ")));
             }
             let values = columns.into_iter().filter_map(&value_of);
-            Ok(values
-                .map(|value| Choice { width: 1, allowed: Allowed::Equal(vec![value]) })
-                .collect())
+            let choice = |value| Choice { width: 1, allowed: Allowed::Equal(Tuple::one(value)) };
+            Ok(values.map(choice).collect())
         };
         Ok(Self {
             table: Arc::clone(table),
@@ -202,8 +212,8 @@ impl KeyPlan {
     /// The marker of each column of the partition key, if each is one.
     pub(super) fn partition_markers(&self) -> Vec<u16> {
         let marker = |choice: &Choice| match &choice.allowed {
-            Allowed::Equal(values) => values.first().and_then(Expression::marker),
-            Allowed::In(_) | Allowed::List(_) => None,
+            Allowed::Equal(Tuple::Parts(values)) => values.first().and_then(Expression::marker),
+            Allowed::Equal(_) | Allowed::In(_) | Allowed::List(_) => None,
         };
         self.partition.iter().flatten().map(marker).collect::<Option<_>>().unwrap_or_default()
     }
@@ -214,13 +224,17 @@ impl KeyPlan {
     /// [`PlanError::NeedsRow`] where it is not [one row](Self::is_row).
     pub(super) fn bind_row(&self, values: &BoundValues<'_>) -> Result<RowKey, PlanError> {
         self.require_row()?;
-        let partition = self.partition.iter().flatten().flat_map(Choice::equal);
-        let key = partition.map(|value| value.bind_value(values));
-        let (_, partition) = self.locate(&key.collect::<Result<Vec<_>, _>>()?)?;
+        let mut key = Vec::new();
+        for choice in self.partition.iter().flatten() {
+            key.extend(choice.bind_one(values)?);
+        }
+        let (_, partition) = self.locate(&key)?;
         let mut clustering = Vec::new();
-        let chosen = self.clustering.iter().flat_map(Choice::equal);
-        for (column, value) in self.table.clustering_key().zip(chosen) {
-            span::put_component(column, &value.bind_value(values)?, &mut clustering)?;
+        let mut columns = self.table.clustering_key();
+        for choice in &self.clustering {
+            for (value, column) in choice.bind_one(values)?.iter().zip(columns.by_ref()) {
+                span::put_component(column, value, &mut clustering)?;
+            }
         }
         Ok(partition.row(&clustering))
     }
@@ -319,26 +333,65 @@ impl KeyPlan {
 impl Choice {
     /// The values of each choice in this request.
     fn bind<'a>(&'a self, values: &BoundValues<'a>) -> Result<Vec<Values<'a>>, PlanError> {
-        let tuple = |of: &'a Vec<Expression>| {
-            of.iter().map(|value| value.bind_value(values)).collect::<Result<Values<'a>, _>>()
-        };
         match &self.allowed {
-            Allowed::Equal(of) => Ok(vec![tuple(of)?]),
-            Allowed::In(each) => each.iter().map(tuple).collect(),
+            Allowed::Equal(tuple) => Ok(vec![tuple.bind(self.width, values)?]),
+            Allowed::In(each) => each.iter().map(|tuple| tuple.bind(self.width, values)).collect(),
             Allowed::List(list) => {
-                let each = list.bind_elements(values)?;
-                Ok(each.into_iter().map(|value| vec![Cow::Owned(value)]).collect())
+                let each = list.bind_elements(values)?.into_iter();
+                if self.width == 1 {
+                    return Ok(each.map(|value| vec![Cow::Owned(value)]).collect());
+                }
+                let of = match list.kind().thawed() {
+                    CqlType::List(of) => of.as_ref(),
+                    other => other,
+                };
+                each.map(|tuple| parts(of, &tuple, self.width, list.name())).collect()
             }
         }
     }
 
     /// The one value of each column, where there is no choice.
-    fn equal(&self) -> &[Expression] {
+    fn bind_one<'a>(&'a self, values: &BoundValues<'a>) -> Result<Values<'a>, PlanError> {
         match &self.allowed {
-            Allowed::Equal(values) => values,
-            Allowed::In(_) | Allowed::List(_) => &[],
+            Allowed::Equal(tuple) => tuple.bind(self.width, values),
+            Allowed::In(_) | Allowed::List(_) => {
+                Err(PlanError::NeedsRow { clause: "the statement" })
+            }
         }
     }
+}
+
+impl Tuple {
+    /// The value of one column.
+    fn one(value: Expression) -> Self {
+        Self::Parts(vec![value])
+    }
+
+    fn bind<'a>(&'a self, width: usize, values: &BoundValues<'a>) -> Result<Values<'a>, PlanError> {
+        match self {
+            Self::Parts(each) => each.iter().map(|value| value.bind_value(values)).collect(),
+            Self::Whole(tuple) => {
+                parts(tuple.kind(), &tuple.bind_value(values)?, width, tuple.name())
+            }
+        }
+    }
+}
+
+/// The fields of a tuple of columns, none of which may be null.
+fn parts(
+    kind: &CqlType,
+    tuple: &[u8],
+    width: usize,
+    name: &str,
+) -> Result<Values<'static>, PlanError> {
+    let refused = |source| PlanError::Value { name: name.to_owned(), source };
+    let null = || PlanError::Null { name: name.to_owned() };
+    let mut values = Vec::with_capacity(width);
+    for field in fields(kind, tuple) {
+        let (_, value) = field.map_err(refused)?;
+        values.push(Cow::Owned(value.ok_or_else(null)?.to_vec()));
+    }
+    if values.len() == width { Ok(values) } else { Err(null()) }
 }
 
 impl Slice {

@@ -2,11 +2,13 @@
 
 mod batches;
 mod cases;
+mod cells;
 mod lww;
 mod pages;
 mod reads;
 mod refusals;
 mod stretches;
+mod walks;
 mod writes;
 
 use super::*;

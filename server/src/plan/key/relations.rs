@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sql::{Comparison, InList, Name, Relation, Subject, Term, TermKind, Test};
 use types::CqlType;
 
-use super::{Allowed, Choice, KeyPlan, Limit, Slice, TokenLimit, TokenSlice, TokenTerm};
+use super::{Allowed, Choice, KeyPlan, Limit, Slice, TokenLimit, TokenSlice, TokenTerm, Tuple};
 use crate::metadata::{Column, ColumnKind, Table};
 use crate::plan::bind::{Expression, Markers};
 use crate::plan::{PlanError, catalog};
@@ -93,7 +93,7 @@ impl Reader<'_, '_> {
         let allowed = match &relation.test {
             Test::Compare(Comparison::NotEqual, _) => return Err(not_equal(&column.name)),
             Test::Compare(Comparison::Equal, term) => {
-                Allowed::Equal(vec![self.value(column, term)?])
+                Allowed::Equal(Tuple::one(self.value(column, term)?))
             }
             Test::Compare(..) if self.is_read => {
                 return Err(needs_filtering(&format!("a range of partition key {}", column.name)));
@@ -120,15 +120,15 @@ impl Reader<'_, '_> {
         let kind = match &relation.test {
             Test::Compare(Comparison::NotEqual, _) => return Err(not_equal(&names_of(columns))),
             Test::Compare(comparison, term) => {
-                let values = self.values(columns, term)?;
+                let (width, values) = (columns.len(), self.values(columns, term)?);
                 match comparison {
                     Comparison::Greater | Comparison::GreaterOrEqual => {
                         let is_inclusive = *comparison == Comparison::GreaterOrEqual;
-                        Kind::Lower(Limit { values, is_inclusive })
+                        Kind::Lower(Limit { width, values, is_inclusive })
                     }
                     Comparison::Less | Comparison::LessOrEqual => {
                         let is_inclusive = *comparison == Comparison::LessOrEqual;
-                        Kind::Upper(Limit { values, is_inclusive })
+                        Kind::Upper(Limit { width, values, is_inclusive })
                     }
                     Comparison::Equal | Comparison::NotEqual => {
                         Kind::Choice(Allowed::Equal(values))
@@ -227,35 +227,38 @@ impl Reader<'_, '_> {
     }
 
     /// A value for each of some columns: of one the term itself, of several the parts of a tuple.
-    fn values(&mut self, columns: &[Column], term: &Term) -> Result<Vec<Expression>, PlanError> {
+    fn values(&mut self, columns: &[Column], term: &Term) -> Result<Tuple, PlanError> {
+        let expected = columns.len();
         let terms = match &term.kind {
-            TermKind::Tuple(terms) if terms.len() == columns.len() => terms.as_slice(),
-            _ if columns.len() == 1 => std::slice::from_ref(term),
+            TermKind::Tuple(terms) if terms.len() == expected => terms.as_slice(),
+            _ if expected == 1 => std::slice::from_ref(term),
             TermKind::Tuple(terms) => {
-                let (expected, given) = (columns.len(), terms.len());
-                return Err(PlanError::TupleLength { expected, given });
+                return Err(PlanError::TupleLength { expected, given: terms.len() });
             }
-            TermKind::Marker(_) => {
-                return Err(PlanError::unsupported("a bind marker for a whole tuple of columns"));
+            TermKind::Marker(marker) => {
+                let name = format!("({})", names_of(columns));
+                return Ok(Tuple::Whole(self.markers.marker(marker, &name, &tuple_of(columns))));
             }
-            _ => return Err(PlanError::TupleLength { expected: columns.len(), given: 1 }),
+            _ => return Err(PlanError::TupleLength { expected, given: 1 }),
         };
-        columns.iter().zip(terms).map(|(column, term)| self.value(column, term)).collect()
+        let each = columns.iter().zip(terms).map(|(column, term)| self.value(column, term));
+        Ok(Tuple::Parts(each.collect::<Result<_, _>>()?))
     }
 
     fn in_list(&mut self, columns: &[Column], list: &InList) -> Result<Allowed, PlanError> {
-        match (list, columns) {
-            (InList::Terms(terms), _) => {
+        match list {
+            InList::Terms(terms) => {
                 let each = terms.iter().map(|term| self.values(columns, term));
                 Ok(Allowed::In(each.collect::<Result<_, _>>()?))
             }
-            (InList::Marker(marker), [column]) => {
-                let kind = CqlType::List(Box::new(column.ty.clone()));
-                let name = format!("in({})", column.name);
+            InList::Marker(marker) => {
+                let of = match columns {
+                    [column] => column.ty.clone(),
+                    columns => tuple_of(columns),
+                };
+                let name = format!("in({})", names_of(columns));
+                let kind = CqlType::List(Box::new(of));
                 Ok(Allowed::List(self.markers.marker(marker, &name, &kind)))
-            }
-            (InList::Marker(_), _) => {
-                Err(PlanError::unsupported("a bind marker for a list of tuples of columns"))
             }
         }
     }
@@ -369,6 +372,10 @@ fn not_equal(column: &str) -> PlanError {
 
 fn restricted_twice(column: &Column) -> PlanError {
     PlanError::RestrictedTwice { column: column.name.clone() }
+}
+
+fn tuple_of(columns: &[Column]) -> CqlType {
+    CqlType::Tuple(columns.iter().map(|column| column.ty.clone()).collect())
 }
 
 fn names_of(columns: &[Column]) -> String {

@@ -9,6 +9,7 @@
 //!
 //! Where all columns sort one way the pieces lie side by side and become one stretch again.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -102,8 +103,7 @@ impl KeyPlan {
     ) -> Result<Option<BoundLimit<'t>>, PlanError> {
         let Some(limit) = limit else { return Ok(None) };
         let columns = self.table.clustering_key().skip(self.chosen());
-        let value = |value: &super::Expression| Ok(value.bind_value(values)?.into_owned());
-        let each = limit.values.iter().map(value).collect::<Result<Vec<_>, PlanError>>()?;
+        let each = limit.values.bind(limit.width, values)?.into_iter().map(Cow::into_owned);
         let values = columns.zip(each).collect();
         Ok(Some(BoundLimit { values, is_inclusive: limit.is_inclusive }))
     }

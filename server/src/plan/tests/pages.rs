@@ -236,7 +236,7 @@ fn a_paging_state_has_its_bytes_for_ever() {
 const GOLDEN_STATE: &str = concat!(
     "010100060a24181e4000",
     "00000001",
-    "01017ffffffe780001",
+    "017ffffffe780001",
     "e6174df1441b7fd8b2a2cf91623fe08e"
 );
 

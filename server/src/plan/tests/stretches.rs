@@ -148,3 +148,195 @@ fn rows() -> impl Iterator<Item = (i32, i32, i32)> {
         .into_iter()
         .flat_map(move |p| values().flat_map(move |c| values().map(move |d| (p, c, d))))
 }
+
+/// A relation of one column or of several that follow one another; columns are numbered from 0.
+#[derive(Debug, Clone)]
+enum Test {
+    In(Vec<Vec<i32>>),
+    Bounds(Option<(bool, Vec<i32>)>, Option<(bool, Vec<i32>)>),
+}
+
+impl Test {
+    fn holds(&self, values: &[i32]) -> bool {
+        let prefix = |wanted: &[i32]| values[..wanted.len()].to_vec();
+        match self {
+            Self::In(each) => each.iter().any(|wanted| prefix(wanted) == *wanted),
+            Self::Bounds(lower, upper) => {
+                let is_above = |(is_in, end): &(bool, Vec<i32>)| {
+                    prefix(end) > *end || (*is_in && prefix(end) == *end)
+                };
+                let is_below = |(is_in, end): &(bool, Vec<i32>)| {
+                    prefix(end) < *end || (*is_in && prefix(end) == *end)
+                };
+                lower.as_ref().is_none_or(is_above) && upper.as_ref().is_none_or(is_below)
+            }
+        }
+    }
+
+    /// The relation on the columns from the `first` on, `width` of them.
+    fn text(&self, first: usize, width: usize) -> String {
+        let names = |width: usize| format!("({})", COLUMNS[first..first + width].join(", "));
+        let tuple = |values: &[i32]| {
+            let values: Vec<_> = values.iter().map(i32::to_string).collect();
+            format!("({})", values.join(", "))
+        };
+        let bound = |sign: &str, end: &Option<(bool, Vec<i32>)>| match end {
+            None => String::new(),
+            Some((is_in, end)) => {
+                let sign = format!("{sign}{}", if *is_in { "=" } else { "" });
+                format!(" AND {} {sign} {}", names(end.len()), tuple(end))
+            }
+        };
+        match self {
+            Self::In(each) => {
+                let each: Vec<_> = each.iter().map(|values| tuple(values)).collect();
+                format!(" AND {} IN ({})", names(width), each.join(", "))
+            }
+            Self::Bounds(lower, upper) => [bound(">", lower), bound("<", upper)].concat(),
+        }
+    }
+}
+
+const COLUMNS: [&str; 3] = ["c", "d", "e"];
+
+fn values(width: usize) -> impl Strategy<Value = Vec<i32>> {
+    prop::collection::vec(-1..3_i32, width)
+}
+
+/// Choices of some first columns, then perhaps bounds of the others.
+fn tests() -> impl Strategy<Value = Vec<(usize, usize, Test)>> {
+    let choice = |width: usize| prop::collection::vec(values(width), 0..4).prop_map(Test::In);
+    let bounds = |most: usize| {
+        let end = move || {
+            prop::option::of((any::<bool>(), (1..=most).prop_flat_map(values)))
+        };
+        (end(), end()).prop_map(|(lower, upper)| Test::Bounds(lower, upper))
+    };
+    prop_oneof![
+        bounds(3).prop_map(|test| vec![(0, 3, test)]),
+        (choice(1), bounds(2)).prop_map(|(one, two)| vec![(0, 1, one), (1, 2, two)]),
+        (choice(2), bounds(1)).prop_map(|(one, two)| vec![(0, 2, one), (2, 1, two)]),
+        (choice(1), choice(2)).prop_map(|(one, two)| vec![(0, 1, one), (1, 2, two)]),
+        choice(3).prop_map(|test| vec![(0, 3, test)]),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn stretches_of_tuples_hold_exactly_what_they_name_whichever_way_columns_sort(
+        orders in (order(), order(), order()), tests in tests(),
+    ) {
+        let word = |order| if order == Order::Ascending { "ASC" } else { "DESC" };
+        let mut fixture = Fixture::new();
+        fixture.define(&format!(
+            "CREATE TABLE app.x (p int, c int, d int, e int, PRIMARY KEY (p, c, d, e)) \
+             WITH CLUSTERING ORDER BY (c {}, d {}, e {})",
+            word(orders.0), word(orders.1), word(orders.2)
+        ));
+        let relations: String =
+            tests.iter().map(|(first, width, test)| test.text(*first, *width)).collect();
+        let delete = format!("DELETE FROM x WHERE p = 1{relations}");
+        let select = format!("SELECT c FROM x WHERE p = 1{relations}");
+        let Ok(Plan::ReadPartition(plan)) = fixture.plan(&select) else { panic!("{select}") };
+        let mut page = plan.page;
+        let mut ranges: Vec<engine::KeyRange> = Vec::new();
+        while let Some(round) = page.next_round() {
+            prop_assert!(!round.range.is_empty());
+            if let Some(before) = ranges.last() {
+                prop_assert!(before.end() <= Some(round.range.start()), "in order and apart");
+            }
+            ranges.push(round.range);
+            page.on_rows(Vec::new(), None).unwrap();
+        }
+        prop_assert!(fixture.plan(&delete).is_ok(), "{}", delete);
+        for (c, d, e) in (0..125).map(|n| (n / 25 - 2, n / 5 % 5 - 2, n % 5 - 2)) {
+            let row = format!("SELECT c FROM x WHERE p = 1 AND c = {c} AND d = {d} AND e = {e}");
+            let Ok(Plan::ReadRow(read)) = fixture.plan(&row) else { panic!("{row}") };
+            let key = [c, d, e];
+            let is_named = tests.iter().all(|(first, _, test)| test.holds(&key[*first..]));
+            let held = ranges.iter().filter(|range| range.contains(read.key.as_bytes())).count();
+            prop_assert_eq!(held, usize::from(is_named), "{}: {:?}", &select, key);
+        }
+    }
+}
+
+#[test]
+fn combinations_are_bounded() {
+    let mut fixture = Fixture::new();
+    fixture.limits.in_max = 10;
+    let text = |p: &str, c: &str| format!("SELECT v FROM lines WHERE p IN ({p}) AND c IN ({c})");
+    assert!(fixture.plan(&text("1, 2", "1, 2, 3, 4, 5")).is_ok());
+    let refusal = fixture.plan(&text("1, 2, 3", "1, 2, 3, 4")).unwrap_err();
+    assert_eq!(refusal, crate::plan::PlanError::TooManyCombinations { max: 10 });
+    assert!(fixture.plan(&text("1, 1, 1, 1", "1, 1, 1, 1")).is_ok(), "no two alike count");
+    let refusal = fixture.plan("SELECT v FROM t WHERE k IN (1,2,3,4,5,6,7,8,9,10,11)").unwrap_err();
+    assert_eq!(refusal, crate::plan::PlanError::TooManyCombinations { max: 10 });
+}
+
+#[test]
+fn lists_may_come_with_the_request() {
+    use crate::plan::fixture::{Sent, specs};
+    let fixture = Fixture::new();
+    let text = "SELECT v FROM lines WHERE p IN ? AND (c, d) IN ((?, 'x'), (2, ?))";
+    let prepared = fixture.prepare(text).unwrap();
+    let names: Vec<_> = specs(prepared.markers()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["in(p)", "c", "d"]);
+    assert!(prepared.partition_key().is_empty());
+    let list = |values: &[i32]| {
+        let count = i32::try_from(values.len()).unwrap().to_be_bytes().to_vec();
+        values.iter().fold(count, |list, value| {
+            [list, vec![0, 0, 0, 4], value.to_be_bytes().to_vec()].concat()
+        })
+    };
+    let rounds = |ps: &[i32]| {
+        let one = 1_i32.to_be_bytes();
+        let (ps, y) = (list(ps), Sent::Bytes(b"y"));
+        let sent = [Sent::Bytes(&ps), Sent::Bytes(&one), y];
+        let Ok(Plan::ReadPartition(plan)) = fixture.plan_with(text, &sent) else { panic!() };
+        let mut page = plan.page;
+        let mut rounds = 0;
+        while page.next_round().is_some() {
+            page.on_rows(Vec::new(), None).unwrap();
+            rounds += 1;
+        }
+        rounds
+    };
+    assert_eq!(rounds(&[7, 3, 7]), 4, "two partitions with two rows each");
+    assert_eq!(rounds(&[]), 0, "an empty list names no row");
+    for (sent, wanted) in [(Sent::Null, "Invalid null"), (Sent::Unset, "Invalid unset")] {
+        let refusal = fixture.plan_with("SELECT v FROM t WHERE k IN ?", &[sent]).unwrap_err();
+        assert!(refusal.to_string().contains(wanted), "{refusal}");
+    }
+}
+
+#[test]
+fn token_bounds_are_those_of_the_ring() {
+    let fixture = Fixture::new();
+    let tokens = |relations: &str| {
+        let text = format!("SELECT v FROM t WHERE {relations}");
+        let round = stretch(&fixture, &text).page.next_round();
+        round.map(|round| (round.tokens.start().value(), round.tokens.end().value()))
+    };
+    let (min, max) = (i64::MIN, i64::MAX);
+    for (relations, wanted) in [
+        ("token(k) > 5 AND token(k) <= 9", Some((6, 9))),
+        ("token(k) >= 5", Some((5, max))),
+        ("token(k) < 5", Some((min, 4))),
+        ("token(k) = 5", Some((5, 5))),
+        ("token(k) > 5 AND token(k) < 6", None),
+        ("token(k) > 9223372036854775807", None),
+        // The end of the last range of a ring that is cut into ranges.
+        ("token(k) > 5 AND token(k) <= -9223372036854775808", Some((6, max))),
+        ("token(k) >= token(1) AND token(k) <= token(1)", {
+            Some((-4_069_959_284_402_364_209, -4_069_959_284_402_364_209))
+        }),
+    ] {
+        assert_eq!(tokens(relations), wanted, "{relations}");
+    }
+    let both = "SELECT v FROM t WHERE k IN (1, 2) AND token(k) = token(2)";
+    let mut page = stretch(&fixture, both).page;
+    let round = page.next_round().unwrap();
+    assert_eq!(*round.tokens.start(), ring::Token::of_key(&2_i32.to_be_bytes()));
+    page.on_rows(Vec::new(), None).unwrap();
+    assert_eq!(page.next_round(), None);
+}
