@@ -166,11 +166,8 @@ fn a_paging_state_is_good_after_a_restart_and_for_nothing_but_its_statement() ->
         let (rest, _) = page(&mut client, text, 100, Some(state))?;
         assert_eq!(rest, whole[11..], "{text}");
         let mut refuse = |text: &str, state: &[u8]| -> Result<()> {
-            let ask = Ask {
-                level: Consistency::Quorum,
-                page_rows: Some(11),
-                paging_state: Some(state),
-            };
+            let ask =
+                Ask { level: Consistency::Quorum, page_rows: Some(11), paging_state: Some(state) };
             match client.ask(text, &ask)? {
                 starling_tests::Reply::Refused(refusal) => {
                     ensure!(refusal.code == 0x2200, "{text}: {refusal:?}");

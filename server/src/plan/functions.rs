@@ -14,9 +14,9 @@ mod cast;
 
 use std::cell::Cell;
 
-use types::{CqlType, validate};
+use types::{CqlType, Value, validate};
 
-pub(super) use cast::{cast, is_castable};
+pub(super) use cast::{cast, is_castable, is_number};
 
 use super::PlanError;
 use super::prepared::BindContext;
@@ -30,6 +30,12 @@ pub(super) enum Function {
     Uuid,
     /// The time of the request.
     CurrentTimestamp,
+    /// Its day.
+    CurrentDate,
+    /// Its time of day.
+    CurrentTime,
+    /// The day of an id or an instant, or the one given.
+    ToDate(CqlType),
     /// The instant of an id, or the one given.
     ToTimestamp(CqlType),
     /// The milliseconds of an instant or of an id.
@@ -58,6 +64,8 @@ const UUID_EPOCH: i64 = 0x01B2_1DD2_1381_4000;
 const TICKS_PER_MS: i64 = 10_000;
 const TICKS_PER_US: i64 = 10;
 const US_PER_MS: i64 = 1_000;
+const NANOS_PER_US: i64 = 1_000;
+const MS_PER_DAY: i64 = 86_400_000;
 /// The clock sequence and node of the least and of the greatest id of a time, each byte of which
 /// compares as a signed number.
 const LEAST_NODE: [u8; 8] = [0x80; 8];
@@ -75,10 +83,10 @@ impl Function {
     ) -> Result<Option<(Self, CqlType)>, PlanError> {
         let nothing = |found| takes(name, "nothing", arguments.is_empty(), found);
         let instant = |found: fn(CqlType) -> Self, gives| match arguments {
-            [kind @ (CqlType::Timestamp | CqlType::Timeuuid)] => {
+            [kind @ (CqlType::Timestamp | CqlType::Timeuuid | CqlType::Date)] => {
                 Ok(Some((found(kind.clone()), gives)))
             }
-            _ => takes(name, "one timestamp or timeuuid", false, (Self::Now, gives)),
+            _ => takes(name, "one timestamp, timeuuid or date", false, (Self::Now, gives)),
         };
         let of = |kind: &CqlType, found| {
             let is_it = matches!(arguments, [only] if only == kind);
@@ -92,6 +100,9 @@ impl Function {
             "currenttimestamp" | "current_timestamp" => {
                 nothing((Self::CurrentTimestamp, CqlType::Timestamp))
             }
+            "currentdate" | "current_date" => nothing((Self::CurrentDate, CqlType::Date)),
+            "currenttime" | "current_time" => nothing((Self::CurrentTime, CqlType::Time)),
+            "todate" | "to_date" => instant(Self::ToDate, CqlType::Date),
             "totimestamp" | "to_timestamp" | "dateof" => {
                 instant(Self::ToTimestamp, CqlType::Timestamp)
             }
@@ -125,6 +136,8 @@ impl Function {
             Self::Now => return Ok(Some(calls.timeuuid().to_vec())),
             Self::Uuid => return Ok(Some(calls.uuid().to_vec())),
             Self::CurrentTimestamp => return Ok(Some(calls.now_ms().to_be_bytes().to_vec())),
+            Self::CurrentDate => return Ok(Some(date(calls.now_ms()))),
+            Self::CurrentTime => return Ok(Some(calls.nanos_of_day().to_be_bytes().to_vec())),
             _ => {}
         }
         let [Some(argument)] = arguments else { return Ok(None) };
@@ -144,7 +157,8 @@ impl Function {
                 })?;
                 argument.clone()
             }
-            Self::AsBlob | Self::Now | Self::Uuid | Self::CurrentTimestamp => argument.clone(),
+            // Those that take nothing have given it above.
+            _ => argument.clone(),
         }))
     }
 }
@@ -156,6 +170,10 @@ impl Calls {
 
     fn now_ms(&self) -> i64 {
         self.now_us.div_euclid(US_PER_MS)
+    }
+
+    fn nanos_of_day(&self) -> i64 {
+        self.now_us.rem_euclid(MS_PER_DAY * US_PER_MS) * NANOS_PER_US
     }
 
     /// Bytes that no other call gets.
@@ -184,15 +202,31 @@ impl Calls {
     }
 }
 
-/// The milliseconds since the Unix epoch of a timestamp or a timeuuid.
+/// The milliseconds since the Unix epoch of a timestamp, a timeuuid or the beginning of a date.
 pub(super) fn instant_ms(kind: &CqlType, value: &[u8]) -> i64 {
-    if *kind != CqlType::Timeuuid {
-        return number(value);
+    match kind {
+        CqlType::Timeuuid => {
+            let bytes: [u8; 8] = value.first_chunk().copied().unwrap_or_default();
+            let [l0, l1, l2, l3, m0, m1, h0, h1] = bytes;
+            let ticks = i64::from_be_bytes([h0 & 0x0F, h1, m0, m1, l0, l1, l2, l3]);
+            ticks.wrapping_sub(UUID_EPOCH).div_euclid(TICKS_PER_MS)
+        }
+        CqlType::Date => match Value::decode(kind, value) {
+            Ok(Value::Date(day)) => i64::from(day) * MS_PER_DAY,
+            _ => 0,
+        },
+        _ => number(value),
     }
-    let bytes: [u8; 8] = value.first_chunk().copied().unwrap_or_default();
-    let [l0, l1, l2, l3, m0, m1, h0, h1] = bytes;
-    let ticks = i64::from_be_bytes([h0 & 0x0F, h1, m0, m1, l0, l1, l2, l3]);
-    ticks.wrapping_sub(UUID_EPOCH).div_euclid(TICKS_PER_MS)
+}
+
+/// The day of an instant, or the last day that there is on that side.
+pub(super) fn day_of_ms(ms: i64) -> i32 {
+    let day = ms.div_euclid(MS_PER_DAY).clamp(i32::MIN.into(), i32::MAX.into());
+    i32::try_from(day).expect("it was clamped to these bounds")
+}
+
+fn date(ms: i64) -> Vec<u8> {
+    Value::Date(day_of_ms(ms)).encode(&CqlType::Date).expect("a day is a date")
 }
 
 fn ticks_of_ms(ms: i64) -> i64 {
@@ -273,6 +307,24 @@ mod tests {
         let id = make("now").into_bytes();
         let ms = crate::plan::fixture::NOW_US / 1_000;
         assert_eq!(instant_ms(&CqlType::Timeuuid, &id), ms);
+    }
+
+    #[test]
+    fn days_and_times_are_those_of_the_request() {
+        let fixture = Fixture::new();
+        let calls = Calls::of(&fixture.request());
+        let shown = |name: &str| {
+            let (function, kind) = Function::find(name, &[]).unwrap().unwrap();
+            let bytes = function.call(&[], &calls).unwrap().unwrap();
+            Value::decode(&kind, &bytes).unwrap().plain().to_string()
+        };
+        assert_eq!(shown("currentdate"), "2023-11-14");
+        assert_eq!(shown("current_time"), "22:13:20.000000000");
+        assert_eq!(shown("currenttimestamp"), "2023-11-14 22:13:20.000+0000");
+        let before = call("todate", &CqlType::Timestamp, &(-1_i64).to_be_bytes()).unwrap();
+        assert_eq!(Value::decode(&CqlType::Date, &before), Ok(Value::Date(-1)));
+        let ms = call("tounixtimestamp", &CqlType::Date, &before).unwrap();
+        assert_eq!(ms, (-86_400_000_i64).to_be_bytes());
     }
 
     #[test]

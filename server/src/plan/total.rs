@@ -6,9 +6,10 @@
 //! Pure.
 
 use types::key::encode_component;
-use types::{CqlType, Order, Value};
+use types::{BigInt, CqlType, Decimal, NUMBER_BYTES_MAX, Order, Value, ValueError};
 
 use super::PlanError;
+use super::functions::is_number;
 
 /// An aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +37,19 @@ pub(super) struct Running {
     sum: Sum,
 }
 
-/// A sum of integers that cannot overflow before 2⁶⁴ of them, or of floats with what rounding took
-/// from it (Kahan).
-#[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    integers: i128,
-    floats: f64,
-    lost: f64,
+/// A sum, by the numbers that it is of.
+#[derive(Debug, Clone)]
+enum Sum {
+    /// Of at most 64 bits: it takes 2⁶⁴ of them to overflow.
+    Integers(i128),
+    /// With what rounding took from it (Kahan).
+    Floats { sum: f64, lost: f64 },
+    /// Of any size.
+    Numbers(Decimal),
 }
+
+/// Numbers whose scales differ by more are not added: the sum would be long.
+const ZEROS_MAX: u32 = 10_000;
 
 impl Total {
     /// The aggregate of this name.
@@ -72,9 +78,7 @@ impl Total {
     pub(super) fn is_of(self, kind: &CqlType) -> bool {
         match self {
             Self::Count | Self::Min | Self::Max => true,
-            Self::Sum | Self::Avg => {
-                matches!(kind, CqlType::Int | CqlType::Bigint | CqlType::Float | CqlType::Double)
-            }
+            Self::Sum | Self::Avg => is_number(kind),
         }
     }
 
@@ -96,7 +100,14 @@ impl Total {
 
     /// The aggregate of no rows of values of this type.
     pub(super) fn begin(self, kind: CqlType) -> Running {
-        Running { total: self, kind, count: 0, best: None, sum: Sum::default() }
+        let sum = match kind {
+            CqlType::Float | CqlType::Double => Sum::Floats { sum: 0.0, lost: 0.0 },
+            CqlType::Varint | CqlType::Decimal => {
+                Sum::Numbers(Decimal { unscaled: BigInt::default(), scale: 0 })
+            }
+            _ => Sum::Integers(0),
+        };
+        Running { total: self, kind, count: 0, best: None, sum }
     }
 }
 
@@ -122,13 +133,8 @@ impl Running {
         match self.total {
             Total::Count => Ok(Some(self.count.to_be_bytes().to_vec())),
             Total::Min | Total::Max => Ok(self.best.map(|(_, value)| value)),
-            Total::Sum => self.encode(self.sum.integers, self.sum.floats).map(Some),
-            Total::Avg => {
-                let count = self.count.max(1);
-                #[expect(clippy::cast_precision_loss, reason = "a mean is as exact as its type")]
-                let floats = self.sum.floats / count as f64;
-                self.encode(self.sum.integers / i128::from(count), floats).map(Some)
-            }
+            Total::Sum => self.encode(self.sum.clone()).map(Some),
+            Total::Avg => self.encode(self.sum.clone().over(self.count.max(1))).map(Some),
         }
     }
 
@@ -149,46 +155,119 @@ impl Running {
 
     fn sum(&mut self, value: &[u8]) -> Result<(), PlanError> {
         let value = Value::decode(&self.kind, value).map_err(|source| self.refused(source))?;
-        match value {
-            Value::Int(number) => self.sum.integers += i128::from(number),
-            Value::Bigint(number) => self.sum.integers += i128::from(number),
-            Value::Float(number) => self.sum.add(number.into()),
-            Value::Double(number) => self.sum.add(number),
-            _ => {}
-        }
-        Ok(())
+        let added = self.sum.add(value);
+        added.map_err(|source| self.refused(source))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a sum of floats is one")]
-    fn encode(&self, integer: i128, float: f64) -> Result<Vec<u8>, PlanError> {
+    fn encode(&self, sum: Sum) -> Result<Vec<u8>, PlanError> {
         let overflow =
-            |_| PlanError::Overflow { function: self.total.name(), kind: self.kind.clone() };
-        let value = match self.kind {
-            CqlType::Int => Value::Int(integer.try_into().map_err(overflow)?),
-            CqlType::Float => Value::Float(float as f32),
-            CqlType::Double => Value::Double(float),
-            _ => Value::Bigint(integer.try_into().map_err(overflow)?),
+            || PlanError::Overflow { function: self.total.name(), kind: self.kind.clone() };
+        let value = match (&self.kind, sum) {
+            (CqlType::Float, Sum::Floats { sum, .. }) => Value::Float(sum as f32),
+            (_, Sum::Floats { sum, .. }) => Value::Double(sum),
+            (CqlType::Decimal, Sum::Numbers(sum)) => Value::Decimal(sum),
+            (_, Sum::Numbers(sum)) => Value::Varint(sum.unscaled),
+            (kind, Sum::Integers(sum)) => integer(kind, sum).ok_or_else(overflow)?,
         };
         value.encode(&self.kind).map_err(|source| self.refused(source))
     }
 
-    fn refused(&self, source: types::ValueError) -> PlanError {
+    fn refused(&self, source: ValueError) -> PlanError {
         PlanError::Value { name: format!("{}()", self.total.name()), source }
     }
 }
 
 impl Sum {
-    fn add(&mut self, number: f64) {
-        let next = self.floats + number;
-        // Of infinities and NaN nothing is lost that could be given back.
-        if next.is_finite() {
-            let corrected = number - self.lost;
-            let next = self.floats + corrected;
-            self.lost = (next - self.floats) - corrected;
-            self.floats = next;
-        } else {
-            (self.floats, self.lost) = (next, 0.0);
+    fn add(&mut self, value: Value) -> Result<(), ValueError> {
+        match (&mut *self, value) {
+            (Self::Integers(sum), Value::Tinyint(number)) => *sum += i128::from(number),
+            (Self::Integers(sum), Value::Smallint(number)) => *sum += i128::from(number),
+            (Self::Integers(sum), Value::Int(number)) => *sum += i128::from(number),
+            (Self::Integers(sum), Value::Bigint(number)) => *sum += i128::from(number),
+            (Self::Floats { .. }, Value::Float(number)) => self.add_float(number.into()),
+            (Self::Floats { .. }, Value::Double(number)) => self.add_float(number),
+            (Self::Numbers(sum), Value::Varint(number)) => sum.unscaled += number,
+            (Self::Numbers(sum), Value::Decimal(number)) => add_decimal(sum, number)?,
+            // A value of another type does not come out of its bytes.
+            _ => {}
         }
+        Ok(())
+    }
+
+    fn add_float(&mut self, number: f64) {
+        let Self::Floats { sum, lost } = self else { return };
+        let plain = *sum + number;
+        // Of infinities and NaN nothing is lost that could be given back.
+        if plain.is_finite() {
+            let corrected = number - *lost;
+            let next = *sum + corrected;
+            *lost = (next - *sum) - corrected;
+            *sum = next;
+        } else {
+            (*sum, *lost) = (plain, 0.0);
+        }
+    }
+
+    /// The mean of so many.
+    #[expect(clippy::cast_precision_loss, reason = "a mean of floats is as exact as they are")]
+    fn over(self, count: i64) -> Self {
+        match self {
+            Self::Integers(sum) => Self::Integers(sum / i128::from(count)),
+            Self::Floats { sum, lost } => Self::Floats { sum: sum / count as f64, lost },
+            Self::Numbers(Decimal { unscaled, scale }) => {
+                let unscaled = rounded(&unscaled, count, scale != 0);
+                Self::Numbers(Decimal { unscaled, scale })
+            }
+        }
+    }
+}
+
+/// An integer type's value, if the type can hold it.
+fn integer(kind: &CqlType, number: i128) -> Option<Value> {
+    Some(match kind {
+        CqlType::Tinyint => Value::Tinyint(number.try_into().ok()?),
+        CqlType::Smallint => Value::Smallint(number.try_into().ok()?),
+        CqlType::Int => Value::Int(number.try_into().ok()?),
+        _ => Value::Bigint(number.try_into().ok()?),
+    })
+}
+
+/// Adds a decimal at the finer scale of both.
+fn add_decimal(sum: &mut Decimal, number: Decimal) -> Result<(), ValueError> {
+    let zeros = sum.scale.abs_diff(number.scale);
+    if zeros > ZEROS_MAX {
+        let kind = CqlType::Decimal;
+        return Err(ValueError::TooManyDigits { kind, max: NUMBER_BYTES_MAX });
+    }
+    let power = BigInt::from(10).pow(zeros);
+    if sum.scale < number.scale {
+        sum.unscaled = &sum.unscaled * power + number.unscaled;
+        sum.scale = number.scale;
+    } else {
+        sum.unscaled += number.unscaled * power;
+    }
+    Ok(())
+}
+
+/// A quotient: of decimals to the nearest at their scale, of two alike to the even one; of integers
+/// without its fraction.
+fn rounded(sum: &BigInt, count: i64, is_decimal: bool) -> BigInt {
+    let count = BigInt::from(count);
+    let quotient = sum / &count;
+    let rest = sum - &quotient * &count;
+    if !is_decimal || rest == BigInt::default() {
+        return quotient;
+    }
+    let zero = BigInt::default();
+    let is_negative = *sum < zero;
+    let twice = if is_negative { -rest } else { rest } * 2;
+    let is_odd = &quotient % 2 != zero;
+    let goes_on = twice > count || (twice == count && is_odd);
+    match (goes_on, is_negative) {
+        (false, _) => quotient,
+        (true, false) => quotient + 1,
+        (true, true) => quotient - 1,
     }
 }
 
@@ -231,6 +310,26 @@ mod tests {
         assert_eq!(over(Total::Avg, &CqlType::Int, &two), Ok(i32::MAX.to_string()));
         let great = [Some(Value::Double(f64::INFINITY)), Some(Value::Double(1.0))];
         assert_eq!(over(Total::Sum, &CqlType::Double, &great), Ok("Infinity".to_owned()));
+    }
+
+    #[test]
+    fn numbers_of_any_size_keep_their_digits() {
+        let decimals = ["1.5", "2.25", "-1e3"].map(|text| Value::parse(&CqlType::Decimal, text));
+        let decimals = decimals.map(|value| Some(value.unwrap()));
+        let of = |total, values: &[Option<Value>]| over(total, &CqlType::Decimal, values).unwrap();
+        assert_eq!(of(Total::Sum, &decimals), "-996.25");
+        assert_eq!(of(Total::Avg, &decimals), "-332.08");
+        let halves =
+            ["0.5", "0.2"].map(|text| Some(Value::parse(&CqlType::Decimal, text).unwrap()));
+        assert_eq!(of(Total::Avg, &halves), "0.4", "0.35 lies between two, of which 0.4 is even");
+        let great = Value::parse(&CqlType::Varint, "100000000000000000000").unwrap();
+        let varints = [Some(great), Some(Value::parse(&CqlType::Varint, "-1").unwrap())];
+        let of = |total| over(total, &CqlType::Varint, &varints).unwrap();
+        assert_eq!(of(Total::Sum), "99999999999999999999");
+        assert_eq!(of(Total::Avg), "49999999999999999999");
+        let far =
+            ["1", "1e-2000000000"].map(|text| Some(Value::parse(&CqlType::Decimal, text).unwrap()));
+        assert!(over(Total::Sum, &CqlType::Decimal, &far).is_err(), "the sum would be endless");
     }
 
     #[test]

@@ -50,7 +50,8 @@ fn a_row_is_its_living_cells_each_with_its_own_time() {
     let mut row = Row::default();
     row.set(bags.id("v"), stamp(5), NEVER, Some("x".into()));
     row.set(bags.id("w"), stamp(7), Expiry::At(NOW_US + 1_500_000), Some(bytes(3)));
-    let selections = "k, v, w, writetime(v), writetime(w), ttl(v), ttl(w), sibling_count(), context()";
+    let selections =
+        "k, v, w, writetime(v), writetime(w), ttl(v), ttl(w), sibling_count(), context()";
     assert_eq!(bags.show(selections, &row).texts(), ["1 | x | 3 | 5 | 7 | null | 2 | 1 | null"]);
     row.set(bags.id("v"), stamp(6), NEVER, None);
     row.set(bags.id("w"), stamp(8), Expiry::At(NOW_US), Some(bytes(4)));
@@ -90,10 +91,7 @@ fn collections_are_put_together_in_the_order_of_their_types() {
     let front = list_path(stamp(3), 0, ListEnd::Front);
     row.set_element(bags.id("l"), front, stamp(3), NEVER, Some("first".into()));
     let all = bags.show("s, m, l", &row).texts();
-    assert_eq!(
-        all,
-        ["{-1, 2, 3} | {-1: 'm-1', 2: 'm2', 3: 'm3'} | ['first', 'l3', 'l-1', 'l2']"]
-    );
+    assert_eq!(all, ["{-1, 2, 3} | {-1: 'm-1', 2: 'm2', 3: 'm3'} | ['first', 'l3', 'l-1', 'l2']"]);
     let parts = bags.show("m[2], s[-1], s[7], l[0], l[4], maxwritetime(s)", &row).texts();
     assert_eq!(parts, ["m2 | -1 | null | first | null | 4"]);
     row.set_element(bags.id("m"), bytes(2), stamp(9), NEVER, None);

@@ -207,9 +207,7 @@ fn values(width: usize) -> impl Strategy<Value = Vec<i32>> {
 fn tests() -> impl Strategy<Value = Vec<(usize, usize, Test)>> {
     let choice = |width: usize| prop::collection::vec(values(width), 0..4).prop_map(Test::In);
     let bounds = |most: usize| {
-        let end = move || {
-            prop::option::of((any::<bool>(), (1..=most).prop_flat_map(values)))
-        };
+        let end = move || prop::option::of((any::<bool>(), (1..=most).prop_flat_map(values)));
         (end(), end()).prop_map(|(lower, upper)| Test::Bounds(lower, upper))
     };
     prop_oneof![
@@ -307,6 +305,39 @@ fn lists_may_come_with_the_request() {
         let refusal = fixture.plan_with("SELECT v FROM t WHERE k IN ?", &[sent]).unwrap_err();
         assert!(refusal.to_string().contains(wanted), "{refusal}");
     }
+}
+
+#[test]
+fn tuples_may_come_with_the_request_as_wholes() {
+    use crate::plan::fixture::Sent;
+    let mut fixture = Fixture::new();
+    fixture.define("CREATE TABLE app.pairs_of (p int, c int, d int, PRIMARY KEY (p, c, d))");
+    let field = |value: i32| [vec![0, 0, 0, 4], value.to_be_bytes().to_vec()].concat();
+    let tuple = |c: i32, d: i32| [field(c), field(d)].concat();
+    let rounds = |text: &str, sent: &[u8]| {
+        let text = format!("SELECT c FROM pairs_of WHERE p = 1 AND (c, d) {text}");
+        let mut page = match fixture.plan_with(&text, &[Sent::Bytes(sent)])? {
+            Plan::ReadPartition(plan) => plan.page,
+            Plan::ReadRow(plan) => return Ok(vec![plan.key.as_bytes().to_vec()]),
+            other => panic!("{other:?}"),
+        };
+        let mut starts = Vec::new();
+        while let Some(round) = page.next_round() {
+            starts.push(round.range.start().to_vec());
+            page.on_rows(Vec::new(), None).unwrap();
+        }
+        Ok::<_, crate::plan::PlanError>(starts)
+    };
+    let row = |c: i32, d: i32| rounds("= ?", &tuple(c, d)).unwrap()[0].clone();
+    assert_eq!(rounds("IN (?, (5, 6))", &tuple(1, 2)).unwrap(), [row(1, 2), row(5, 6)]);
+    let list =
+        [vec![0, 0, 0, 2, 0, 0, 0, 16], tuple(3, 4), vec![0, 0, 0, 16], tuple(1, 2)].concat();
+    assert_eq!(rounds("IN ?", &list).unwrap(), [row(1, 2), row(3, 4)]);
+    assert_eq!(rounds(">= ?", &tuple(3, 4)).unwrap(), [row(3, 4)]);
+    let null = [field(1), vec![0xFF; 4]].concat();
+    let refusal = rounds("= ?", &null).unwrap_err();
+    assert_eq!(refusal, crate::plan::PlanError::Null { name: "(c, d)".to_owned() });
+    assert!(rounds("= ?", &field(1)).is_err(), "a tuple that ends early");
 }
 
 #[test]

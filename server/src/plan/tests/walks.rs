@@ -132,9 +132,8 @@ impl Stored {
 
 impl Which {
     fn text(&self) -> String {
-        let list = |values: &[i32]| {
-            values.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")
-        };
+        let list =
+            |values: &[i32]| values.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
         let order = |is_reverse: bool| if is_reverse { " ORDER BY c ASC" } else { "" };
         match self {
             Self::All => String::new(),
@@ -164,11 +163,8 @@ impl Which {
         let mut rows: Vec<Row> = model.iter().filter(|row| self.has(row)).cloned().collect();
         let is_scan = matches!(self, Self::All | Self::Behind(_));
         rows.sort_by(|one, other| {
-            let partition = if is_scan {
-                token(one.p).cmp(&token(other.p))
-            } else {
-                one.p.cmp(&other.p)
-            };
+            let partition =
+                if is_scan { token(one.p).cmp(&token(other.p)) } else { one.p.cmp(&other.p) };
             partition.then(other.c.cmp(&one.c)).then(one.d.cmp(&other.d))
         });
         if matches!(self, Self::Partition(_, true) | Self::Above(_, _, true)) {
