@@ -145,6 +145,7 @@ impl Function {
             Self::ToTimestamp(of) | Self::ToUnixTimestamp(of) => {
                 instant_ms(of, argument).to_be_bytes().to_vec()
             }
+            Self::ToDate(of) => date(instant_ms(of, argument)),
             Self::MinTimeuuid => timeuuid_of(ticks_of_ms(number(argument)), LEAST_NODE).to_vec(),
             Self::MaxTimeuuid => {
                 let next = ticks_of_ms(number(argument).wrapping_add(1));

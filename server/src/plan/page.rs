@@ -271,7 +271,14 @@ impl PageOp {
 
     fn end_stretch(&mut self) {
         self.stretches.pop_front();
-        self.last = Some(Place { stretch: self.stretch_number(), behind: None, taken: 0 });
+        // The next stretch may be of the same partition.
+        let taken = match (&self.of_partition, self.stretches.front()) {
+            (Some(limit), Some(Stretch::Partition { partition, .. })) => {
+                limit.taken_of(partition.as_bytes())
+            }
+            _ => 0,
+        };
+        self.last = Some(Place { stretch: self.stretch_number(), behind: None, taken });
         self.begin_stretch();
     }
 
@@ -314,8 +321,18 @@ impl PageOp {
             self.end_stretch();
         }
         self.last = Some(place.clone());
-        let (Some(tail), Some(stretch)) = (place.behind, self.stretches.front()) else { return };
-        let key = stretch.key_of(&tail);
+        let Some(stretch) = self.stretches.front() else { return };
+        let key = match (place.behind, stretch) {
+            (Some(tail), stretch) => stretch.key_of(&tail),
+            (None, Stretch::Partition { partition, .. }) => {
+                let partition = partition.as_bytes().clone();
+                if let Some(limit) = &mut self.of_partition {
+                    limit.resume(&partition, place.taken);
+                }
+                return self.skip_partition();
+            }
+            (None, Stretch::Scan { .. }) => return,
+        };
         if let Some(limit) = &mut self.of_partition {
             limit.resume(&key, place.taken);
         }
