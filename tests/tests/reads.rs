@@ -12,11 +12,6 @@ use starling_tests::{Client, Cluster, Consistency, admin, log};
 
 /// Rows that scans of a replica's store have shown.
 const ROWS_READ: &str = "starling_store_rows_read_total";
-/// Rows that were looked up in a replica's store by their key.
-const READS: &str = "starling_store_reads_total";
-/// Changes of rows that a replica's store has answered.
-const MUTATIONS: &str = "starling_commit_mutations_total";
-
 /// How many rows are written at once.
 const WRITERS: usize = 256;
 
