@@ -1,5 +1,6 @@
 //! All background work. Foreground requests never wait for it.
 
 pub mod clock_bound;
+pub mod dead_lives;
 pub mod gossip;
 pub mod membership;

@@ -32,6 +32,7 @@ use crate::store::engine::Engine;
 use crate::store::rocks::RocksOptions;
 use crate::store::{self, Opened, clock_bound};
 use crate::upkeep;
+use crate::upkeep::dead_lives::DeadLives;
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
 use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase};
 
@@ -300,6 +301,9 @@ impl Parts {
         tasks.spawn(async move { membership.run().await });
         let write_clock = Arc::clone(&self.write_clock);
         tasks.spawn(upkeep::clock_bound::keep(write_clock, self.commits.clone()));
+        let (cluster, engine) = (Arc::clone(&self.cluster), Arc::clone(&self.engine));
+        let dead_lives = DeadLives { cluster, engine };
+        tasks.spawn(async move { dead_lives.run().await });
         tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
         if let Some(port) = listeners.admin {
             let admin = self.admin(front);

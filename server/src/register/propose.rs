@@ -182,7 +182,13 @@ impl Proposals {
     ) -> Result<Proposed, ProposeFailure> {
         let named = Named { id: ChangeId(self.random.next_u128()), change };
         match self.forward(&named, deadline).await {
-            Forwarded::Done(outcome) => outcome,
+            Forwarded::Done(outcome) => {
+                if matches!(outcome, Ok(Proposed::Chosen { .. })) {
+                    // The others know it; this node, too, is to know that they do.
+                    self.settle(deadline).await;
+                }
+                outcome
+            }
             Forwarded::Open { may_have_applied } => {
                 let outcome = self.propose_here(named, deadline).await;
                 outcome.map_err(|failure| failure.after_another_try(may_have_applied))

@@ -397,6 +397,14 @@ pub trait Engine: Send + Sync + 'static {
     /// batch may or may not be on disk, and every later commit fails too.
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError>;
 
+    /// Takes all rows of `range` away at once, for rows that nobody reads any more.
+    ///
+    /// Waits for no sync: a power cut may bring all of them back, never some.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`].
+    fn remove_range(&self, family: Family, range: &KeyRange) -> Result<(), EngineError>;
+
     /// Makes everything committed so far outlive a power cut.
     fn sync(&self) -> Result<(), EngineError>;
 

@@ -34,6 +34,13 @@ pub struct TableLife {
 }
 
 impl TableLife {
+    /// The life that a key of a row names; none where it is too short to.
+    pub fn of_key(key: &[u8]) -> Option<Self> {
+        let (table, rest) = key.split_first_chunk()?;
+        let epoch = rest.first_chunk()?;
+        Some(Self { table: u32::from_be_bytes(*table), epoch: u32::from_be_bytes(*epoch) })
+    }
+
     /// All rows of this life of the table.
     pub fn range(self) -> KeyRange {
         KeyRange::prefix(self.prefix(0))

@@ -277,6 +277,22 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
+    fn remove_range(&self, family: Family, range: &KeyRange) -> Result<(), EngineError> {
+        let mut batch = Batch::default();
+        for (key, _) in self.rows(family, range, Order::Forward, usize::MAX)? {
+            batch.delete(family, key);
+        }
+        let mut state = self.for_write()?;
+        let state = &mut *state;
+        if state.faults.room == Room::None {
+            return Err(no_space());
+        }
+        encode(&batch, &mut state.log.unsynced);
+        state.log.sequence += batch.len() as u64;
+        apply(&mut state.visible, &batch, &state.merges);
+        Ok(())
+    }
+
     fn sync(&self) -> Result<(), EngineError> {
         self.for_write()?.sync()
     }

@@ -153,6 +153,12 @@ impl RocksEngine {
         out
     }
 
+    /// A key behind every one of the family.
+    fn behind_all(&self, family: Family) -> Result<Vec<u8>, EngineError> {
+        let last = self.rows(family, &KeyRange::all(), Order::Reverse, 1)?;
+        Ok(last.first().map_or_else(Vec::new, |(key, _)| [key.as_ref(), &[0]].concat()))
+    }
+
     /// Whether `bytes` more leave `kept_bytes` of the disk free.
     fn room_for(&self, bytes: usize, kept_bytes: u64) -> Result<(), EngineError> {
         let free_bytes = self.free_bytes()?;
@@ -229,6 +235,23 @@ impl Engine for RocksEngine {
             log.synced_up_to(self.db.latest_sequence_number())?;
         }
         Ok(())
+    }
+
+    fn remove_range(&self, family: Family, range: &KeyRange) -> Result<(), EngineError> {
+        let end = match range.end() {
+            Some(end) => end.to_vec(),
+            None => self.behind_all(family)?,
+        };
+        let mut log = self.log();
+        log.check()?;
+        if *range.start() >= end {
+            return Ok(());
+        }
+        self.room_for(range.start().len() + end.len(), self.options.floor_bytes)?;
+        let how = WriteOptions::default();
+        let family = self.family(family);
+        let removed = self.db.delete_range_cf_opt(family, range.start().to_vec(), end, &how);
+        removed.map_err(|error| log.fail(&error))
     }
 
     fn sync(&self) -> Result<(), EngineError> {

@@ -80,6 +80,8 @@ macro_rules! conformance {
                 scans_agree_with_a_sorted_map
                 batch_is_one_over_all_families
                 last_change_of_a_key_wins
+                a_range_is_removed_whole_and_nothing_beside_it
+                a_removed_range_may_come_back_whole_after_a_power_cut
                 empty_value_is_a_value
                 scan_ends_when_its_visitor_breaks
                 readers_see_whole_batches_only
@@ -186,6 +188,54 @@ pub(super) fn last_change_of_a_key_wins(mut lab: impl Lab) {
     batch.delete(Family::Rows, "k");
     lab.commit(&batch, Durability::Synced);
     assert_eq!(lab.get("k"), None);
+}
+
+/// Random ranges against a map; rows that are written after the removal are there.
+pub(super) fn a_range_is_removed_whole_and_nothing_beside_it(mut lab: impl Lab) {
+    let mut random = StdRng::seed_from_u64(0xD1E);
+    let mut model = BTreeMap::<Bytes, Bytes>::new();
+    for round in 0..60_u32 {
+        let mut batch = Batch::default();
+        for _ in 0..6 {
+            let (key, value) = (some_key(&mut random), Bytes::from(round.to_string()));
+            model.insert(key.clone(), value.clone());
+            batch.put(Family::Rows, key.clone(), value);
+            batch.put(Family::Marks, key, "kept");
+        }
+        lab.commit(&batch, Durability::Unsynced);
+        let marks = lab.rows(Family::Marks);
+        let range = some_range(&mut random);
+        lab.engine().remove_range(Family::Rows, &range).unwrap();
+        model.retain(|key, _| !range.contains(key));
+        let left: Vec<_> = model.iter().map(own).collect();
+        assert_eq!(lab.rows(Family::Rows), left, "{range:?}");
+        assert_eq!(lab.rows(Family::Marks), marks);
+        if round == 30 {
+            lab.reopen();
+        }
+    }
+}
+
+pub(super) fn a_removed_range_may_come_back_whole_after_a_power_cut(mut lab: impl Lab) {
+    for key in ["a1", "a2", "a3", "b"] {
+        lab.put(key, "v");
+    }
+    lab.engine().remove_range(Family::Rows, &KeyRange::prefix("a")).unwrap();
+    lab.crash(lab.unsynced_bytes());
+    assert_eq!(lab.rows(Family::Rows).len(), 1, "all of the log survived");
+    lab.put("a1", "v");
+    lab.put("a2", "v");
+    lab.engine().remove_range(Family::Rows, &KeyRange::prefix("a")).unwrap();
+    lab.crash(lab.unsynced_bytes() / 2);
+    assert_eq!(lab.rows(Family::Rows).len(), 3, "the removal was cut off");
+    lab.engine().remove_range(Family::Rows, &KeyRange::prefix("a")).unwrap();
+    lab.engine().sync().unwrap();
+    lab.note_sync();
+    lab.crash(0);
+    assert_eq!(lab.rows(Family::Rows).len(), 1);
+    lab.leave_no_room();
+    let removed = lab.engine().remove_range(Family::Rows, &KeyRange::all());
+    assert!(matches!(removed, Err(EngineError::NoSpace { .. })), "{removed:?}");
 }
 
 pub(super) fn empty_value_is_a_value(mut lab: impl Lab) {

@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What a plan asks of the coordinator, and the rows that come back.
     ("plan", &["coord::PartitionWrite", "coord::RowChange", "replica::RowCopy"]),
     ("coord", &["peer", "replica", "register"]),
-    ("upkeep", &["peer", "replica", "register", "commits"]),
+    ("upkeep", &["peer", "replica", "register", "commits", "store"]),
     ("register", &["peer", "commits", "store"]),
     ("peer", &[]),
     ("replica", &["commits", "store"]),
