@@ -42,8 +42,11 @@ pub(crate) struct Statement {
     pub(crate) what: What,
 }
 
+/// When something ends, if it does.
+type Ends = Option<i64>;
+
 /// A value and when it ends.
-type Timed = (String, Option<i64>);
+type Timed = (String, Ends);
 
 /// A row as a reader sees it: whether it is there, its values, its collections.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -53,9 +56,14 @@ pub(crate) struct Shown {
     pub(crate) collections: BTreeMap<u32, BTreeMap<String, String>>,
 }
 
+/// That a row was inserted, and when that ends.
+struct Marker {
+    ends: Ends,
+}
+
 #[derive(Default)]
 struct Row {
-    marker: Option<Option<i64>>,
+    marker: Option<Marker>,
     values: BTreeMap<u32, Timed>,
     collections: BTreeMap<u32, BTreeMap<String, Timed>>,
 }
@@ -75,9 +83,11 @@ pub(crate) fn shown(statements: &[Statement], now: i64) -> BTreeMap<u8, Shown> {
             What::Write { row, inserts, sets } => {
                 let row = rows.entry(*row).or_default();
                 if *inserts {
-                    row.marker = Some(statement.ends);
+                    row.marker = Some(Marker { ends: statement.ends });
                 }
-                sets.iter().for_each(|set| carry_out(row, set, statement.ends));
+                for set in sets {
+                    carry_out(row, set, statement.ends);
+                }
             }
         }
     }
@@ -119,7 +129,7 @@ fn show(row: Row, now: i64) -> Shown {
             collections.insert(column, living);
         }
     }
-    let has_marker = row.marker.is_some_and(lives);
+    let has_marker = row.marker.is_some_and(|marker| lives(marker.ends));
     let is_there = has_marker || !values.is_empty() || !collections.is_empty();
     Shown { is_there, values, collections }
 }

@@ -67,7 +67,9 @@ fn check(schedule: &Schedule) -> Result<(), TestCaseError> {
 fn hold(cases: u32, schedules: impl Strategy<Value = Schedule>) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
-    runner.run(&schedules, |schedule| check(&schedule)).unwrap();
+    if let Err(failure) = runner.run(&schedules, |schedule| check(&schedule)) {
+        panic!("{failure}");
+    }
 }
 
 #[test]
@@ -101,7 +103,9 @@ fn a_merge_that_splits_a_statement_is_caught() {
     let without_operation: Vec<_> =
         statements.iter().map(|one| Statement { operation: 7, ..one.clone() }).collect();
     let mut copy = Copy::new();
-    without_operation.iter().for_each(|one| take_in(&mut copy, &operand(one)));
+    for statement in &without_operation {
+        take_in(&mut copy, &operand(statement));
+    }
     assert_ne!(shown(&copy, 0), whole);
 }
 
@@ -117,7 +121,9 @@ fn a_value_ends_at_one_instant_wherever_and_whenever_it_arrived() {
     let operands = [operand(&statements[0]), operand(&statements[1])];
     for order in [[0, 1], [1, 0]] {
         let mut copy = Copy::new();
-        order.iter().for_each(|at| take_in(&mut copy, &operands[*at]));
+        for at in order {
+            take_in(&mut copy, &operands[at]);
+        }
         assert_eq!(shown(&copy, 999)[&0].values[&1], "until then");
         // What it replaced does not come back, and the row goes with it.
         assert!(shown(&copy, 1_000).is_empty());

@@ -45,7 +45,9 @@ pub(crate) fn operand(statement: &Statement) -> Operand {
             if *inserts {
                 written.mark(stamp, expiry);
             }
-            sets.iter().for_each(|set| write(&mut written, set, stamp, expiry));
+            for set in sets {
+                write(&mut written, set, stamp, expiry);
+            }
             (vec![*row], written.encode())
         }
     }

@@ -63,7 +63,7 @@ fn versioned(number: u64, write: Write) -> Change {
 }
 
 fn stored(store: &Store, key: &RowKey) -> Option<Bytes> {
-    store.engine.get(Family::Rows, key.as_bytes()).unwrap()
+    store.engine.get(Family::Rows, key.as_bytes()).expect("the disk reads")
 }
 
 fn apply(store: &mut Store, rows: Vec<Incoming>) -> Result<(), Refused<ApplyFailure>> {
