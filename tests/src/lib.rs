@@ -12,6 +12,8 @@
 //! warning or an error which its test does not list fails that test.
 
 pub mod admin;
+pub mod cells;
+pub mod chance;
 pub mod cluster;
 pub mod cql;
 pub mod history;
@@ -23,6 +25,7 @@ pub mod python;
 pub mod trace;
 pub mod wait;
 
+pub use chance::Chance;
 pub use cluster::{Cluster, Node};
 pub use cql::{Client, Refusal, Reply, Rows};
 pub use history::History;

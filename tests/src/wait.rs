@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -13,6 +13,17 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[expect(clippy::disallowed_methods, reason = "tests watch real processes, so they read real time")]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// The wall clock, in microseconds since the Unix epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "timestamps of real processes are near the real time"
+)]
+pub fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.expect("no test runs before 1970");
+    i64::try_from(since.as_micros()).expect("no test runs in 292 000 years")
 }
 
 /// Looks again and again until `probe` has an answer; an error of `probe` ends the wait.

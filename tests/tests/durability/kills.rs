@@ -1,7 +1,7 @@
 //! SIGKILL in the middle of sixty-four writers.
 
 use anyhow::Result;
-use starling_tests::{Cluster, log};
+use starling_tests::{Chance, Cluster, log};
 
 use super::writers::{define, verify, write_while};
 
@@ -15,7 +15,7 @@ const BLACKOUTS: usize = 5;
 fn a_node_of_its_own_killed_20_times_keeps_every_acknowledged_write() -> Result<()> {
     let mut cluster = Cluster::builder("kill-one").nodes(1).seeds(0).start()?;
     define(&cluster, 1)?;
-    let history = write_while(&mut cluster, |cluster, writers| {
+    let promises = write_while(&mut cluster, |cluster, writers| {
         for _ in 0..KILLS {
             writers.wait_progress()?;
             cluster.node(0).kill()?;
@@ -24,7 +24,7 @@ fn a_node_of_its_own_killed_20_times_keeps_every_acknowledged_write() -> Result<
         }
         writers.wait_progress()
     })?;
-    verify(&cluster, &history)?;
+    verify(&cluster, &promises)?;
     cluster.finish()
 }
 
@@ -32,7 +32,7 @@ fn a_node_of_its_own_killed_20_times_keeps_every_acknowledged_write() -> Result<
 fn nodes_of_three_killed_20_times_in_turn_keep_every_acknowledged_write() -> Result<()> {
     let mut cluster = Cluster::builder("kill-turns").listed(log::PEER_LOSS).start()?;
     define(&cluster, 3)?;
-    let history = write_while(&mut cluster, |cluster, writers| {
+    let promises = write_while(&mut cluster, |cluster, writers| {
         for kill in 0..KILLS {
             writers.wait_progress()?;
             cluster.node(kill % 3).kill()?;
@@ -42,7 +42,30 @@ fn nodes_of_three_killed_20_times_in_turn_keep_every_acknowledged_write() -> Res
         }
         writers.wait_progress()
     })?;
-    verify(&cluster, &history)?;
+    verify(&cluster, &promises)?;
+    cluster.finish()
+}
+
+#[test]
+fn random_nodes_killed_20_times_under_a_mixed_load_lose_nothing() -> Result<()> {
+    let mut chance = Chance::new("the nodes that are killed");
+    let mut cluster = Cluster::builder("kill-random").listed(log::PEER_LOSS).start()?;
+    define(&cluster, 3)?;
+    let promises = write_while(&mut cluster, |cluster, writers| {
+        for _ in 0..KILLS {
+            let victim = chance.below(3);
+            writers.wait_progress()?;
+            cluster.node(victim).kill()?;
+            if chance.below(2) == 0 {
+                // Otherwise it is back before it was missed.
+                writers.wait_progress()?;
+            }
+            cluster.node(victim).start()?;
+            cluster.wait_ready()?;
+        }
+        writers.wait_progress()
+    })?;
+    verify(&cluster, &promises)?;
     cluster.finish()
 }
 
@@ -50,7 +73,7 @@ fn nodes_of_three_killed_20_times_in_turn_keep_every_acknowledged_write() -> Res
 fn three_nodes_killed_at_once_keep_every_acknowledged_write() -> Result<()> {
     let mut cluster = Cluster::builder("kill-all").listed(log::PEER_LOSS).start()?;
     define(&cluster, 3)?;
-    let history = write_while(&mut cluster, |cluster, writers| {
+    let promises = write_while(&mut cluster, |cluster, writers| {
         for _ in 0..BLACKOUTS {
             writers.wait_progress()?;
             cluster.kill_all()?;
@@ -59,6 +82,6 @@ fn three_nodes_killed_at_once_keep_every_acknowledged_write() -> Result<()> {
         }
         writers.wait_progress()
     })?;
-    verify(&cluster, &history)?;
+    verify(&cluster, &promises)?;
     cluster.finish()
 }

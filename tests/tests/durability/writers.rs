@@ -1,5 +1,5 @@
 //! Sixty-four clients that write without pause, note what they were promised, and come back to
-//! read all of it.
+//! read all of it: half of them to a siblings table, half to a last-write-wins one.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,8 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use starling_tests::cells::CellHistory;
 use starling_tests::cql::Ask;
-use starling_tests::{Client, Cluster, Consistency, History, Reply, wait};
+use starling_tests::{Client, Cluster, Consistency, History, Reply, Rows, wait};
+
+use super::cells::{self, CellWriter};
 
 /// How many clients write at once.
 pub(crate) const WRITERS: usize = 64;
@@ -19,7 +22,7 @@ const PAGE_ROWS: i32 = 1_000;
 /// No disturbance takes longer than this to see new writes after it.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(30);
 
-/// The keyspace, and a table with one partition for each writer.
+/// The keyspace, a table with one partition for each writer, and the one of `cells`.
 pub(crate) fn define(cluster: &Cluster, replicas: usize) -> Result<()> {
     cluster.define(&[
         &format!(
@@ -27,7 +30,22 @@ pub(crate) fn define(cluster: &Cluster, replicas: usize) -> Result<()> {
              {{'class': 'SimpleStrategy', 'replication_factor': {replicas}}}"
         ),
         "CREATE TABLE app.t (writer int, n int, PRIMARY KEY (writer, n))",
+        cells::TABLE,
     ])
+}
+
+/// What clients were promised of both tables.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    rows: History,
+    cells: CellHistory,
+}
+
+impl Promises {
+    fn absorb(&mut self, other: Self) {
+        self.rows.absorb(other.rows);
+        self.cells.absorb(other.cells);
+    }
 }
 
 /// What a disturbance sees of the writers.
@@ -49,7 +67,7 @@ impl Writers<'_> {
 pub(crate) fn write_while(
     cluster: &mut Cluster,
     disturb: impl FnOnce(&mut Cluster, &Writers<'_>) -> Result<()>,
-) -> Result<History> {
+) -> Result<Promises> {
     let nodes = cluster.addresses();
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -61,22 +79,23 @@ pub(crate) fn write_while(
             .collect();
         let disturbed = disturb(cluster, &Writers { acknowledged: &acknowledged });
         stop.store(true, Ordering::Relaxed);
-        let mut history = History::default();
+        let mut promises = Promises::default();
         for writer in writers {
-            history.absorb(writer.join().expect("a writer does not panic"));
+            promises.absorb(writer.join().expect("a writer does not panic"));
         }
-        disturbed.map(|()| history)
+        disturbed.map(|()| promises)
     })
 }
 
-/// One writer: every row once, over whichever node takes the connection.
+/// One writer: one statement after the other, over whichever node takes the connection.
 fn write(
     writer: usize,
     nodes: &[IpAddr],
     stop: &AtomicBool,
     acknowledged: &AtomicUsize,
-) -> History {
-    let mut history = History::default();
+) -> Promises {
+    let mut promises = Promises::default();
+    let mut cells = CellWriter::new(writer);
     let mut client: Option<Client> = None;
     let mut attempts = writer; // So that writers begin at different nodes.
     let mut n = 0;
@@ -89,12 +108,13 @@ fn write(
             }
             continue;
         };
-        let element = format!("{writer}/{n}");
-        history.try_write(&element);
-        let insert = format!("INSERT INTO app.t (writer, n) VALUES ({writer}, {n})");
-        match connected.query(&insert) {
+        let answer = if writer.is_multiple_of(2) {
+            write_row(connected, writer, n, &mut promises.rows)
+        } else {
+            cells.write(connected, n, &mut promises.cells)
+        };
+        match answer {
             Ok(Reply::Void) => {
-                history.acknowledge(&element);
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Ok(_) => thread::sleep(BACKOFF), // Refused: unknown at worst.
@@ -102,30 +122,52 @@ fn write(
         }
         n += 1;
     }
-    history
+    promises
+}
+
+/// Every row of a siblings table is written once.
+fn write_row(client: &mut Client, writer: usize, n: i32, history: &mut History) -> Result<Reply> {
+    let element = format!("{writer}/{n}");
+    history.try_write(&element);
+    let answer = client.query(&format!("INSERT INTO app.t (writer, n) VALUES ({writer}, {n})"))?;
+    if answer == Reply::Void {
+        history.acknowledge(&element);
+    }
+    Ok(answer)
 }
 
 /// Reads everything back through every node, and compares it with what was promised.
-pub(crate) fn verify(cluster: &Cluster, history: &History) -> Result<()> {
-    eprintln!(
-        "{} writes acknowledged, {} unknown",
-        history.acknowledged_count(),
-        history.unknown_count()
-    );
+pub(crate) fn verify(cluster: &Cluster, promises: &Promises) -> Result<()> {
+    let Promises { rows, cells } = promises;
+    let (acknowledged, unknown) = (rows.acknowledged_count(), rows.unknown_count());
+    eprintln!("siblings: {acknowledged} writes acknowledged, {unknown} unknown");
+    let (acknowledged, unknown) = (cells.acknowledged_count(), cells.unknown_count());
+    eprintln!("last write wins: {acknowledged} writes acknowledged, {unknown} unknown");
     for node in cluster.nodes() {
         let mut client = node.client()?;
         let mut found = Vec::new();
-        for writer in 0..WRITERS {
-            read_back(&mut client, writer, &mut found)?;
+        for writer in (0..WRITERS).step_by(2) {
+            let select = format!("SELECT n FROM app.t WHERE writer = {writer}");
+            read_back(&mut client, &select, |rows, row| {
+                found.push(format!("{writer}/{}", rows.int(row, "n")?));
+                Ok(())
+            })?;
         }
-        let verdict = history.check(found.iter().map(String::as_str));
+        let verdict = rows.check(found.iter().map(String::as_str));
         ensure!(verdict.is_clean(), "read through {}: {verdict:?}", node.address());
+        let wrong = cells.check(&cells::found(&mut client)?);
+        let first = wrong.iter().take(10).collect::<Vec<_>>();
+        ensure!(wrong.is_empty(), "{} wrong through {}: {first:#?}", wrong.len(), node.address());
     }
     Ok(())
 }
 
-fn read_back(client: &mut Client, writer: usize, found: &mut Vec<String>) -> Result<()> {
-    let select = format!("SELECT n FROM app.t WHERE writer = {writer}");
+/// Reads all pages of a SELECT at QUORUM, row by row.
+pub(crate) fn read_back(
+    client: &mut Client,
+    select: &str,
+    mut take: impl FnMut(&Rows, usize) -> Result<()>,
+) -> Result<()> {
     let mut state: Option<Vec<u8>> = None;
     loop {
         let ask = Ask {
@@ -133,10 +175,8 @@ fn read_back(client: &mut Client, writer: usize, found: &mut Vec<String>) -> Res
             page_rows: Some(PAGE_ROWS),
             paging_state: state.as_deref(),
         };
-        let rows = client.rows_asked(&select, &ask)?;
-        for row in 0..rows.count() {
-            found.push(format!("{writer}/{}", rows.int(row, "n")?));
-        }
+        let rows = client.rows_asked(select, &ask)?;
+        (0..rows.count()).try_for_each(|row| take(&rows, row))?;
         state = rows.paging_state;
         if state.is_none() {
             return Ok(());
