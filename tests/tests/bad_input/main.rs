@@ -1,10 +1,13 @@
 //! Whatever a client sends: a clear error, a living server, and no memory that a header claims.
 
 mod frames;
+mod language;
 mod memory;
+mod protocol;
 mod statements;
 
 use anyhow::Result;
+use starling_tests::cluster::Builder;
 use starling_tests::{Client, Cluster};
 
 /// A protocol error.
@@ -12,7 +15,12 @@ const PROTOCOL: i32 = 0x000A;
 
 /// One node with tables whose names and columns are easy to find in a message.
 fn one_node(name: &str) -> Result<(Cluster, Client)> {
-    let cluster = Cluster::builder(name).nodes(1).seeds(0).start()?;
+    one_node_of(Cluster::builder(name))
+}
+
+/// The same of a node with settings of its own.
+fn one_node_of(builder: Builder) -> Result<(Cluster, Client)> {
+    let cluster = builder.nodes(1).seeds(0).start()?;
     cluster.define(&[
         "CREATE KEYSPACE app WITH replication = \
          {'class': 'SimpleStrategy', 'replication_factor': 1}",
