@@ -90,7 +90,7 @@ impl Chaos {
             2 => (self.cut(vec![(address(one), address(other))], now), 7_000),
             3 | 4 => (self.kill(sim, one), 3_000),
             5 | 6 => (self.cut_power(sim, one), 4_000),
-            7 => (self.stop(one), 4_000),
+            7 => (self.stop(one, now), 4_000),
             8 => (Some(self.slow_link(sim, one, other)), 3_000),
             9 | 10 => return self.cut_all_power(sim),
             _ => (Some(self.slow_disk(one, now)), 3_000),
@@ -162,8 +162,9 @@ impl Chaos {
     }
 
     /// Ends a node in good order.
-    fn stop(&self, node: u8) -> Option<Trouble> {
+    fn stop(&self, node: u8, now: Duration) -> Option<Trouble> {
         self.is_up(node).then(|| {
+            self.record.note_at(now, format_args!("stop {node}"));
             self.hosts[usize::from(node)].stop();
             Trouble::Down(node)
         })
