@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use server::clock::Random;
 use tests::cql::blob_literal;
-use tests::promise::{Fate, SiblingRow};
+use tests::promise::{Fate, LatestRow, SiblingRow};
 use tests::{Reply, Rows};
 use tokio::time::sleep;
 
@@ -24,7 +24,7 @@ pub(crate) const WRITERS: u8 = 4;
 /// How many statements each of them executes.
 const STATEMENTS: usize = 70;
 
-/// How many rows they share.
+/// How many rows they share in each table.
 const ROWS: usize = 10;
 
 /// How long a client thinks between two statements, at most.
@@ -62,6 +62,7 @@ pub(crate) struct Ledger {
     pub(crate) statements: Cell<u32>,
     pub(crate) wrong: RefCell<Vec<String>>,
     siblings: RefCell<BTreeMap<usize, SiblingRow>>,
+    latest: RefCell<BTreeMap<usize, LatestRow>>,
 }
 
 impl Ledger {
@@ -73,6 +74,7 @@ impl Ledger {
             statements: Cell::default(),
             wrong: RefCell::default(),
             siblings: RefCell::default(),
+            latest: RefCell::default(),
         })
     }
 
@@ -126,6 +128,8 @@ impl Writer {
              {'class': 'SimpleStrategy', 'replication_factor': 3}",
             "CREATE TABLE IF NOT EXISTS app.flock (k int PRIMARY KEY, v text) \
              WITH conflict = 'siblings'",
+            "CREATE TABLE IF NOT EXISTS app.latest (k int PRIMARY KEY, v text) \
+             WITH conflict = 'lww'",
         ] {
             self.insist(statement).await?;
         }
@@ -138,6 +142,11 @@ impl Writer {
                 return Err("a SELECT was answered without rows".into());
             };
             self.check_siblings(row, &promised, &seen(&rows)?);
+            let promised = self.latest(row, |row| row.promised());
+            let Reply::Rows(rows) = self.insist(&select_latest(row)).await? else {
+                return Err("a SELECT was answered without rows".into());
+            };
+            self.check_latest(row, promised, &rows)?;
         }
         Ok(())
     }
@@ -160,11 +169,13 @@ impl Writer {
 
     async fn act(&mut self) -> Result<()> {
         let row = self.random.below(ROWS);
-        match self.random.below(13) {
+        match self.random.below(20) {
             0..5 => self.insert(row).await,
             5..9 => self.resolve(row).await,
             9..11 => self.remove(row).await,
-            _ => self.read_siblings(row).await.map(|_| ()),
+            11..13 => self.read_siblings(row).await.map(|_| ()),
+            13..18 => self.write_latest(row).await,
+            _ => self.read_latest(row).await,
         }
     }
 
@@ -215,6 +226,41 @@ impl Writer {
         for wrong in wrong {
             self.record_wrong(format!("flock {row}: {wrong}"));
         }
+    }
+
+    async fn write_latest(&mut self, row: usize) -> Result<()> {
+        let now = turmoil::sim_elapsed().unwrap_or_default();
+        let ahead = self.random.up_to(Duration::from_millis(400));
+        let time = i64::try_from((now + ahead).as_micros())?;
+        let is_removal = self.random.below(6) == 0;
+        let name = self.name();
+        let value = (!is_removal).then(|| name.clone());
+        if !self.latest(row, |row| row.begin(time, value)) {
+            return Ok(());
+        }
+        let statement = if is_removal {
+            format!("DELETE FROM app.latest USING TIMESTAMP {time} WHERE k = {row}")
+        } else {
+            format!("INSERT INTO app.latest (k, v) VALUES ({row}, '{name}') USING TIMESTAMP {time}")
+        };
+        let fate = self.write(&statement).await;
+        self.latest(row, |row| row.end(time, fate));
+        Ok(())
+    }
+
+    async fn read_latest(&mut self, row: usize) -> Result<()> {
+        let promised = self.latest(row, |row| row.promised());
+        let rows = self.rows(&select_latest(row)).await?;
+        self.check_latest(row, promised, &rows)
+    }
+
+    fn check_latest(&self, row: usize, promised: Option<i64>, rows: &Rows) -> Result<()> {
+        let found = rows.texts("v")?;
+        let wrong = self.latest(row, |row| row.check(promised, found.first().map(String::as_str)));
+        if let Some(wrong) = wrong {
+            self.record_wrong(format!("latest {row}: {wrong}"));
+        }
+        Ok(())
     }
 
     fn record_wrong(&self, wrong: String) {
@@ -289,10 +335,18 @@ impl Writer {
     fn sibling<T>(&self, row: usize, act: impl FnOnce(&mut SiblingRow) -> T) -> T {
         act(self.ledger.siblings.borrow_mut().entry(row).or_default())
     }
+
+    fn latest<T>(&self, row: usize, act: impl FnOnce(&mut LatestRow) -> T) -> T {
+        act(self.ledger.latest.borrow_mut().entry(row).or_default())
+    }
 }
 
 fn select_siblings(row: usize) -> String {
     format!("SELECT context(), v FROM app.flock WHERE k = {row}")
+}
+
+fn select_latest(row: usize) -> String {
+    format!("SELECT v FROM app.latest WHERE k = {row}")
 }
 
 /// Of a row that nobody has written the context is empty, and there is no version.
