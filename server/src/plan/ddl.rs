@@ -19,7 +19,7 @@ use wire::SchemaChange;
 use super::catalog::{Session, refuse_system};
 use super::prepared::BindContext;
 use super::{Plan, PlanError, SchemaPlan, TruncatePlan};
-use crate::metadata::{Change, Conflict};
+use crate::metadata::Change;
 
 /// The longest name of a keyspace or table, as in Cassandra.
 const NAME_BYTES_MAX: usize = 48;
@@ -62,7 +62,7 @@ impl Definition {
             Self::Schema(plan) => plan.clone(),
             Self::Truncate(plan) => return Ok(Plan::Truncate(Box::new(plan.clone()))),
         };
-        if let Change::CreateTable { spec, default_conflict, .. } = &mut plan.change {
+        if let Change::CreateTable { default_conflict, .. } = &mut plan.change {
             *default_conflict = request.limits.default_conflict;
         }
         Ok(Plan::Schema(Box::new(plan)))

@@ -31,7 +31,7 @@ use chitchat::{
 };
 use futures::future::join_all;
 use ring::HostId;
-use ring::register::{ChangeId, Generation, RegisterValue, Version};
+use ring::register::{ChangeId, Generation, Version};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
