@@ -128,7 +128,7 @@ impl ChangesOp {
         write: Write,
         reads_first: bool,
     ) -> Result<(), PlanError> {
-        self.count(key.as_bytes().len() + change_bytes(&write.change))?;
+        self.count(|| key.as_bytes().len() + change_bytes(&write.change))?;
         let table = Arc::clone(table);
         self.items.push(Item::Versioned { table, key, write, reads_first });
         Ok(())
@@ -141,7 +141,7 @@ impl ChangesOp {
         key: RowKey,
         written: Written,
     ) -> Result<(), PlanError> {
-        self.count(key.as_bytes().len() + written.row.encode().len())?;
+        self.count(|| key.as_bytes().len() + written.row.encode().len())?;
         self.items.push(Item::Cells { table: Arc::clone(table), key, written });
         Ok(())
     }
@@ -153,7 +153,7 @@ impl ChangesOp {
         partition: PartitionPrefix,
         ranges: Ranges,
     ) -> Result<(), PlanError> {
-        self.count(partition.as_bytes().len() + ranges.encode().len())?;
+        self.count(|| partition.as_bytes().len() + ranges.encode().len())?;
         self.items.push(Item::Ranges { table: Arc::clone(table), partition, ranges });
         Ok(())
     }
@@ -170,8 +170,12 @@ impl ChangesOp {
         self.items.push(Item::Removal { table: Arc::clone(table), partitions, rows });
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), PlanError> {
-        self.bytes = self.bytes.saturating_add(bytes);
+    /// Counts what a batch writes; what a statement alone writes has no bound of its own.
+    fn count(&mut self, bytes: impl FnOnce() -> usize) -> Result<(), PlanError> {
+        if !self.is_batch {
+            return Ok(());
+        }
+        self.bytes = self.bytes.saturating_add(bytes());
         if self.bytes > self.bytes_max {
             return Err(PlanError::BatchTooLarge { bytes: self.bytes, max: self.bytes_max });
         }
