@@ -35,7 +35,7 @@ use crate::coord::Coordinator;
 use crate::metadata::Snapshot;
 use crate::plan::{Limits, LocalNode};
 use crate::register::Proposals;
-use crate::upkeep::membership::{self, Phase};
+use crate::upkeep::membership::Phase;
 use statement::StatementCache;
 
 /// The parts of a node that clients' requests need.
@@ -104,6 +104,6 @@ impl Front {
 
     /// The metadata to serve by; none while this node does not serve.
     fn serving(&self) -> Option<Arc<Snapshot>> {
-        membership::serving(&self.parts.phase.load(), &self.parts.cluster)
+        self.parts.phase.load().serving(&self.parts.cluster)
     }
 }

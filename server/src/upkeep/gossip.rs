@@ -38,7 +38,7 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Told};
 use crate::peer::{Answer, Body, Class, Pool, Request, Target};
-use crate::upkeep::membership::{self, Phase};
+use crate::upkeep::membership::Phase;
 
 /// The key under which a node tells the version of its metadata.
 const VERSION_KEY: &str = "version";
@@ -167,7 +167,7 @@ fn chitchat_config(options: &GossipOptions) -> ChitchatConfig {
 async fn tell(handle: &ChitchatHandle, cluster: &Cluster, phase: &Phase) {
     let Some(snapshot) = cluster.snapshot() else { return };
     let told = Told::of(&snapshot);
-    let clients = if membership::serving(phase, cluster).is_some() { SERVED } else { "refused" };
+    let clients = if phase.serving(cluster).is_some() { SERVED } else { "refused" };
     handle
         .with_chitchat(|chitchat| {
             for (key, value) in write_told(&told) {

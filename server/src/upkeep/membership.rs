@@ -76,12 +76,13 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether a node that has come so far serves clients, once its cluster is formed.
+    /// The metadata that a node which has come so far serves clients by; none while it serves nobody.
     ///
     /// A member of a formed cluster that was restarted serves before its peers confirm it: reads
     /// need no confirmation, and a write that does is refused by itself.
-    fn serves(&self) -> bool {
-        matches!(self, Self::Member | Self::Confirming | Self::Listening { .. })
+    pub fn serving(&self, cluster: &Cluster) -> Option<Arc<Snapshot>> {
+        let is_in = matches!(self, Self::Member | Self::Confirming | Self::Listening { .. });
+        cluster.snapshot().filter(|snapshot| is_in && snapshot.value.is_formed())
     }
 
     /// What an operator has to see to before the node comes any further.
@@ -91,11 +92,6 @@ impl Phase {
             Self::Seeds { .. } | Self::Confirming | Self::Listening { .. } | Self::Member => None,
         }
     }
-}
-
-/// The metadata that a node of this phase serves clients by; none while it serves nobody.
-pub fn serving(phase: &Phase, cluster: &Cluster) -> Option<Arc<Snapshot>> {
-    cluster.snapshot().filter(|snapshot| phase.serves() && snapshot.value.is_formed())
 }
 
 /// What a node needs to become a member.
