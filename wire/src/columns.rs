@@ -119,7 +119,9 @@ fn put_type(out: &mut BytesMut, ty: &CqlType) {
             out.put_u16(0x31);
             let count = u16::try_from(of.len()).expect("a tuple has at most 1 024 fields");
             out.put_u16(count);
-            of.iter().for_each(|of| put_type(out, of));
+            for of in of {
+                put_type(out, of);
+            }
         }
     }
 }
