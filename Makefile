@@ -51,7 +51,7 @@ else
 endif
 
 cluster: deps build
-	cargo nextest run --release --locked -p starling-tests --profile cluster -E '$(ONLY)'
+	cargo nextest run --release --locked --workspace --profile cluster -E '$(ONLY)'
 
 fuzz: deps
 	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_S)000 BOLERO_RANDOM_ITERATIONS=1000000000 \
@@ -63,7 +63,7 @@ deny:
 	cargo deny --locked check
 
 build: build-deps
-	cargo build --release --locked --package starling
+	cargo build --release --locked --workspace --bin starling
 
 # $(call apt,PACKAGES): installs those of them that are missing.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

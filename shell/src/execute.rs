@@ -315,7 +315,9 @@ impl Shell {
             rows.push(writing.row);
         }
         let sent = self.send(Statement::Batch(batch).to_string().as_str().into()).await;
-        rows.iter().for_each(|row| self.contexts.forget(row));
+        for row in &rows {
+            self.contexts.forget(row);
+        }
         if let Err(ShellError::Execute(error)) = &sent
             && is_invalid(error)
         {

@@ -32,12 +32,12 @@ fn three_nodes(name: &str) -> Result<Cluster> {
     Ok(cluster)
 }
 
-fn int(number: i32) -> Option<Vec<u8>> {
-    Some(number.to_be_bytes().to_vec())
+fn int(number: i32) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
 }
 
-fn text(text: &str) -> Option<Vec<u8>> {
-    Some(text.as_bytes().to_vec())
+fn text(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
 }
 
 fn prepared(client: &mut Client, statement: &str) -> Result<Vec<u8>> {
@@ -63,9 +63,9 @@ fn prepared_statements_and_texts_go_together() -> Result<()> {
         let batch = Batch {
             kind: 0,
             statements: vec![
-                (BatchStatement::Prepared(&id), vec![int(1), int(1), text("a")]),
-                (BatchStatement::Text(&insert), vec![int(1), int(2), None]),
-                (BatchStatement::Text(&delete), vec![int(9)]),
+                (BatchStatement::Prepared(&id), vec![Some(int(1)), Some(int(1)), Some(text("a"))]),
+                (BatchStatement::Text(&insert), vec![Some(int(1)), Some(int(2)), None]),
+                (BatchStatement::Text(&delete), vec![Some(int(9))]),
             ],
             level: Consistency::Quorum,
             timestamp: None,
@@ -84,7 +84,12 @@ fn prepared_statements_and_texts_go_together() -> Result<()> {
         let spanning = |batch_kind| Batch {
             kind: batch_kind,
             statements: (10..20)
-                .map(|p| (BatchStatement::Prepared(&id[..]), vec![int(p), int(1), text("x")]))
+                .map(|p| {
+                    (
+                        BatchStatement::Prepared(&id[..]),
+                        vec![Some(int(p)), Some(int(1)), Some(text("x"))],
+                    )
+                })
                 .collect(),
             ..batch.clone()
         };

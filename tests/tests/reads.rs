@@ -66,7 +66,7 @@ fn pages(clients: &mut [Client], statement: &str, rows: i32) -> Result<Vec<Vec<S
     loop {
         let turn = pages.len() % clients.len();
         let (shown, next) = page(&mut clients[turn], statement, rows, state.as_deref())?;
-        ensure!(shown.len() <= rows as usize, "a page of {} rows", shown.len());
+        ensure!(shown.len() <= usize::try_from(rows)?, "a page of {} rows", shown.len());
         pages.push(shown);
         state = next;
         if state.is_none() {

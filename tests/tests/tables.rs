@@ -57,6 +57,28 @@ fn what_a_dropped_column_held_is_never_shown_again() -> Result<()> {
     cluster.finish()
 }
 
+#[test]
+fn a_dropped_column_neither_shows_its_cells_nor_keeps_rows_alive() -> Result<()> {
+    let cluster = three_nodes("dropped-cells")?;
+    let mut clients = clients(&cluster)?;
+    clients[0]
+        .run("CREATE TABLE app.c (k int PRIMARY KEY, v text, w int) WITH conflict = 'lww'")?;
+    clients[0].run("INSERT INTO app.c (k, v, w) VALUES (1, 'old', 1)")?;
+    clients[1].run("UPDATE app.c SET v = 'old' WHERE k = 2")?;
+    clients[2].run("ALTER TABLE app.c DROP v")?;
+    for client in &mut clients {
+        assert_eq!(client.rows("SELECT * FROM app.c")?.shown()?, ["1 | 1"]);
+    }
+    clients[0].run("ALTER TABLE app.c ADD v text")?;
+    for client in &mut clients {
+        assert_eq!(client.rows("SELECT k, v, w FROM app.c")?.shown()?, ["1 | null | 1"]);
+        assert_eq!(client.rows("SELECT k FROM app.c WHERE k = 2")?.count(), 0);
+    }
+    clients[1].run("UPDATE app.c SET v = 'new' WHERE k = 2")?;
+    assert_eq!(clients[2].rows("SELECT v FROM app.c WHERE k = 2")?.texts("v")?, ["new"]);
+    cluster.finish()
+}
+
 /// Each client adds a column of its own, and all of them the same one: one of them wins.
 #[test]
 fn alterations_from_all_nodes_at_once_are_all_made() -> Result<()> {
@@ -139,6 +161,7 @@ fn truncate_is_refused_while_a_node_is_down_and_changes_nothing() -> Result<()> 
 
 /// A node that sleeps through the change wakes up behind, and is asked at once.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "one client waits while the others go on")]
 fn truncate_waits_for_a_node_that_sleeps() -> Result<()> {
     let mut cluster = three_nodes("truncate-sleeper")?;
     let mut sleeper = cluster.node(2).client()?;
@@ -219,6 +242,7 @@ fn writes_that_race_truncates_are_gone_or_there() -> Result<()> {
 }
 
 /// When the last of several truncates began and ended.
+#[expect(clippy::disallowed_methods, reason = "the test orders what it saw by real time")]
 fn truncate_often(node: std::net::IpAddr) -> Result<(Instant, Instant)> {
     let mut client = Client::connect(node)?;
     let mut last = None;
@@ -231,6 +255,7 @@ fn truncate_often(node: std::net::IpAddr) -> Result<(Instant, Instant)> {
     Ok(last.expect("there were some"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the test orders what it saw by real time")]
 fn write_until(node: std::net::IpAddr, writer: i32, stop: &AtomicBool) -> Result<Vec<Written>> {
     let mut client = Client::connect(node)?;
     let mut written = Vec::new();

@@ -196,8 +196,14 @@ impl Row {
 
     /// Whether the row is to be seen at `now`: its marker or one of its cells lives.
     pub fn is_living(&self, now: i64) -> bool {
+        self.is_living_without(&[], now)
+    }
+
+    /// Whether the row is to be seen at `now` in a table that these columns were dropped from.
+    pub fn is_living_without(&self, dropped: &[u32], now: i64) -> bool {
+        let mut columns = self.columns.iter().filter(|(id, _)| !dropped.contains(id));
         self.marker.is_some_and(|marker| !marker.expiry.is_over(now))
-            || self.columns.values().any(|column| column.is_living(now))
+            || columns.any(|(_, column)| column.is_living(now))
     }
 
     /// The value of a column of one value, unless it is null or over at `now`.

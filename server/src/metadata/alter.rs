@@ -113,7 +113,7 @@ fn rename(table: &mut Table, from: &str, to: &str, if_exists: bool) -> Result<()
         let (from, to) = (from.to_owned(), to.to_owned());
         return Err(ChangeError::ColumnNameTaken { from, to, table: full_name(table) });
     }
-    table.columns[at].name = to.to_owned();
+    to.clone_into(&mut table.columns[at].name);
     Ok(())
 }
 

@@ -144,7 +144,7 @@ impl Answer {
 
     /// How many result rows a stored row is.
     pub(super) fn living(&self, row: &RowCopy) -> usize {
-        View::count(row, self.now_us)
+        View::count(row, &self.projection.dropped, self.now_us)
     }
 
     /// The aggregates of no rows.
@@ -173,7 +173,7 @@ impl Answer {
         }
         let key = RowKey::read(key.clone()).map_err(|_| DamagedKey { len: key.len() })?;
         let cells = self.row_cells(&key, row)?;
-        for version in View::living(row, self.now_us) {
+        for version in View::living(row, &self.projection.dropped, self.now_us) {
             self.add_line(totals, &Line { answer: self, cells: &cells, version })?;
         }
         Ok(())
@@ -204,7 +204,8 @@ impl Answer {
         row: &RowCopy,
         limit: usize,
     ) -> Result<(), PlanError> {
-        let mut living = View::living(row, self.now_us).take(limit).peekable();
+        let mut living =
+            View::living(row, &self.projection.dropped, self.now_us).take(limit).peekable();
         if living.peek().is_none() && !self.is_always {
             return Ok(());
         }

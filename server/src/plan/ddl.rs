@@ -57,15 +57,15 @@ impl Definition {
         Ok(Some(Self::Schema(plan)))
     }
 
-    pub(super) fn bind(&self, request: &BindContext<'_>) -> Result<Plan, PlanError> {
+    pub(super) fn bind(&self, request: &BindContext<'_>) -> Plan {
         let mut plan = match self {
             Self::Schema(plan) => plan.clone(),
-            Self::Truncate(plan) => return Ok(Plan::Truncate(Box::new(plan.clone()))),
+            Self::Truncate(plan) => return Plan::Truncate(Box::new(plan.clone())),
         };
         if let Change::CreateTable { default_conflict, .. } = &mut plan.change {
             *default_conflict = request.limits.default_conflict;
         }
-        Ok(Plan::Schema(Box::new(plan)))
+        Plan::Schema(Box::new(plan))
     }
 }
 

@@ -146,9 +146,9 @@ enum Kind {
     Nothing,
     Use(String),
     Definition(Definition),
-    Select(SelectPlan),
+    Select(Box<SelectPlan>),
     System(SystemSelect),
-    Modify(Modification),
+    Modify(Box<Modification>),
     Batch(BatchPlan),
 }
 
@@ -193,17 +193,19 @@ impl Kind {
         Ok(match statement {
             Statement::Use(keyspace) => Self::Use(session.existing_keyspace(keyspace)?),
             Statement::Select(select) => match session.source(&select.table)? {
-                Source::Stored(table) => Self::Select(SelectPlan::new(select, table, markers)?),
+                Source::Stored(table) => {
+                    Self::Select(Box::new(SelectPlan::new(select, table, markers)?))
+                }
                 Source::System(table) => Self::System(SystemSelect::new(select, table, markers)?),
             },
             Statement::Insert(insert) => {
-                Self::Modify(Modification::Insert(InsertPlan::new(insert, session, markers)?))
+                Self::modify(Modification::Insert(InsertPlan::new(insert, session, markers)?))
             }
             Statement::Update(update) => {
-                Self::Modify(Modification::Update(UpdatePlan::new(update, session, markers)?))
+                Self::modify(Modification::Update(UpdatePlan::new(update, session, markers)?))
             }
             Statement::Delete(delete) => {
-                Self::Modify(Modification::Delete(DeletePlan::new(delete, session, markers)?))
+                Self::modify(Modification::Delete(DeletePlan::new(delete, session, markers)?))
             }
             Statement::Batch(batch) => Self::Batch(BatchPlan::new(batch, session, markers)?),
             Statement::Unsupported { what, .. } => return Err(PlanError::unsupported(*what)),
@@ -212,6 +214,10 @@ impl Kind {
                 None => Self::Nothing,
             },
         })
+    }
+
+    fn modify(modification: Modification) -> Self {
+        Self::Modify(Box::new(modification))
     }
 
     fn table(&self) -> Option<(String, String)> {
@@ -306,7 +312,7 @@ impl Prepared {
         match &self.kind {
             Kind::Nothing => Ok(Plan::Nothing),
             Kind::Use(keyspace) => Ok(Plan::Use(keyspace.clone())),
-            Kind::Definition(definition) => definition.bind(request),
+            Kind::Definition(definition) => Ok(definition.bind(request)),
             Kind::Select(select) => select.bind(&values, request),
             Kind::System(select) => select.bind(&values, request),
             Kind::Modify(modification) => modification.bind(&values, request),

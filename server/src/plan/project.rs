@@ -30,6 +30,8 @@ pub(super) struct Projection {
     pub(super) columns: wire::Columns,
     /// What each of them shows.
     pub(super) items: Vec<Item>,
+    /// Columns that the table once had.
+    pub(super) dropped: Vec<u32>,
     /// The constants and markers among the items.
     terms: Vec<Expression>,
 }
@@ -132,12 +134,13 @@ impl Projection {
         let spec = |(one, ty)| wire::ColumnSpec {
             keyspace: &table.keyspace,
             table: &table.name,
-            name: &Named::name(one),
+            name: Named::name(one),
             ty,
         };
         let columns = wire::Columns::new(&named.iter().zip(&kinds).map(spec).collect::<Vec<_>>());
         let items = named.into_iter().map(|one| one.item).collect();
-        Ok(Self { table: Arc::clone(table), columns, items, terms: resolver.terms })
+        let dropped = table.dropped().map(|id| id.0).collect();
+        Ok(Self { table: Arc::clone(table), columns, items, dropped, terms: resolver.terms })
     }
 
     /// Whether the result is one row about all rows.

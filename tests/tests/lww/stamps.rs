@@ -81,6 +81,7 @@ fn a_tombstone_wins_against_values_of_its_own_timestamp() -> Result<()> {
     cluster.finish()
 }
 
+#[expect(clippy::disallowed_methods, reason = "clients have clocks of their own")]
 fn now_us() -> Result<i64> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?)
 }

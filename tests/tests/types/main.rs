@@ -13,7 +13,7 @@ use starling_tests::python::{self, Python};
 use starling_tests::{Client, Cluster, Reply};
 
 /// What stands behind CREATE TABLE, for each kind of table that there is.
-const TABLES: &[&str] = &[""];
+const TABLES: &[&str] = &["", " WITH conflict = 'lww'"];
 
 /// The bytes of the first cell of an answer.
 fn cell(client: &mut Client, select: &str) -> Result<Option<Vec<u8>>> {

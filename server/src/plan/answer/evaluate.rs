@@ -35,21 +35,27 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The result rows of a stored row, newest first.
-    pub(super) fn living(row: &'a RowCopy, now: i64) -> Box<dyn Iterator<Item = Self> + 'a> {
+    /// The result rows of a stored row, newest first; what it still holds of `dropped` columns
+    /// does not keep it alive.
+    pub(super) fn living(
+        row: &'a RowCopy,
+        dropped: &[u32],
+        now: i64,
+    ) -> Box<dyn Iterator<Item = Self> + 'a> {
         match row {
             RowCopy::Siblings(row) => Box::new(row.living(now).map(Self::Version)),
             RowCopy::Cells(row) => {
-                Box::new(row.is_living(now).then_some(Self::Cells(row)).into_iter())
+                let living = row.is_living_without(dropped, now).then_some(Self::Cells(row));
+                Box::new(living.into_iter())
             }
         }
     }
 
     /// How many they are.
-    pub(super) fn count(row: &RowCopy, now: i64) -> usize {
+    pub(super) fn count(row: &RowCopy, dropped: &[u32], now: i64) -> usize {
         match row {
             RowCopy::Siblings(row) => row.living(now).len(),
-            RowCopy::Cells(row) => usize::from(row.is_living(now)),
+            RowCopy::Cells(row) => usize::from(row.is_living_without(dropped, now)),
         }
     }
 }

@@ -84,9 +84,11 @@ fn wrong(property: &Property, expected: &'static str) -> DefinitionError {
 fn plain(literal: &Literal) -> Option<String> {
     match literal {
         Literal::Boolean(claim) => Some(claim.to_string()),
-        Literal::Integer(text) | Literal::Float(text) | Literal::Text(text) => Some(text.clone()),
+        Literal::Integer(text)
+        | Literal::Float(text)
+        | Literal::Text(text)
+        | Literal::Duration(text) => Some(text.clone()),
         Literal::Uuid(id) => Some(id.to_string()),
-        Literal::Duration(text) => Some(text.clone()),
         Literal::Null | Literal::Blob(_) => None,
     }
 }

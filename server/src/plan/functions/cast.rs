@@ -73,13 +73,11 @@ pub(in crate::plan) fn cast(
         CqlType::Text | CqlType::Ascii => Value::Text(decoded.plain().to_string()),
         CqlType::Timestamp => Value::Timestamp(instant_ms(from, value)),
         CqlType::Date => Value::Date(day_of_ms(instant_ms(from, value))),
-        to => match Number::of(decoded) {
-            Some(number) => number.value(to).map_err(refused)?,
-            None => {
-                let value = "a value without a number";
-                return Err(refused(ValueError::Mismatch { kind: to.clone(), value }));
-            }
-        },
+        to => {
+            let value = "a value without a number";
+            let mismatch = || refused(ValueError::Mismatch { kind: to.clone(), value });
+            Number::of(decoded).ok_or_else(mismatch)?.value(to).map_err(refused)?
+        }
     };
     cast.encode(to).map_err(refused)
 }

@@ -18,18 +18,18 @@ impl Bags {
     fn new() -> Self {
         let mut fixture = Fixture::new();
         fixture.define(
-            "CREATE TABLE app.bags (k int PRIMARY KEY, v text, w int, s set<int>, \
+            "CREATE TABLE app.sacks (k int PRIMARY KEY, v text, w int, s set<int>, \
              m map<int, text>, l list<text>)",
         );
         Self { fixture }
     }
 
     fn id(&self, column: &str) -> u32 {
-        self.fixture.snapshot.table("app", "bags").unwrap().column(column).unwrap().id.0
+        self.fixture.snapshot.table("app", "sacks").unwrap().column(column).unwrap().id.0
     }
 
     fn show(&self, selections: &str, row: &Row) -> Shown {
-        let text = format!("SELECT {selections} FROM bags WHERE k = 1");
+        let text = format!("SELECT {selections} FROM sacks WHERE k = 1");
         let Ok(Plan::ReadRow(plan)) = self.fixture.plan(&text) else { panic!("{text}") };
         let row = RowCopy::Cells(row.clone());
         shown(plan.answer.columns(), |out| plan.answer.write(out, &plan.key, &row).unwrap())
