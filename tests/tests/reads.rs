@@ -6,12 +6,14 @@ use anyhow::{Context as _, Result, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use starling_tests::cql::Ask;
+use starling_tests::cql::{Ask, Batch, BatchStatement};
 use starling_tests::place::CQL_PORT;
-use starling_tests::{Client, Cluster, Consistency, admin, log};
+use starling_tests::{Client, Cluster, Consistency, Reply, admin, log};
 
 /// Rows that scans of a replica's store have shown.
 const ROWS_READ: &str = "starling_store_rows_read_total";
+/// Bytes of keys and values that a store has committed.
+const BYTES_WRITTEN: &str = "starling_commit_bytes_total";
 /// How many rows are written at once.
 const WRITERS: usize = 256;
 
@@ -104,6 +106,42 @@ async fn a_partition_of_100_000_rows_costs_each_page_its_rows_and_one_more() -> 
     cluster.finish()
 }
 
+/// Fills partition 1 by batches, with `c` from 0 up to `batches * rows`.
+fn fill_by_batches(client: &mut Client, table: &str, batches: i32, rows: i32) -> Result<()> {
+    let insert = format!("INSERT INTO {table} (p, c, v) VALUES (1, ?, 0)");
+    let Reply::Prepared(id) = client.prepare(&insert)? else { anyhow::bail!("{insert}") };
+    for batch in 0..batches {
+        let row = |c: i32| (BatchStatement::Prepared(&id), vec![Some(c.to_be_bytes().to_vec())]);
+        let statements = (batch * rows..(batch + 1) * rows).map(row).collect();
+        let level = Consistency::One;
+        match client.batch(&Batch { kind: 1, statements, level, timestamp: None })? {
+            Reply::Void => {}
+            other => anyhow::bail!("batch {batch} of {table}: {other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_write_to_one_row_of_a_million_reads_and_writes_that_row_only() -> Result<()> {
+    let cluster = one_node("million")?;
+    cluster.define(&["CREATE TABLE app.cells (p int, c int, v int, PRIMARY KEY (p, c)) \
+                      WITH conflict = 'lww'"])?;
+    let mut client = cluster.nodes()[0].client()?;
+    for (table, reads) in [("app.lines", 1), ("app.cells", 0)] {
+        fill_by_batches(&mut client, table, 125, 8_000)?;
+        let count = client.rows(&format!("SELECT count(*) FROM {table} WHERE p = 1"))?.shown()?;
+        assert_eq!(count, ["1000000"]);
+        let update = format!("UPDATE {table} SET v = 7 WHERE p = 1 AND c = 654321");
+        let write = || moves(&cluster, ROWS_READ, || client.run(&update));
+        let write = || moves(&cluster, admin::STORE_READS, write);
+        let ((((), scanned), found), bytes) = moves(&cluster, BYTES_WRITTEN, write)?;
+        assert_eq!((scanned, found), (0, reads), "rows scanned and looked up in {table}");
+        ensure!((1..1_000).contains(&bytes), "{bytes} bytes written for one row of {table}");
+    }
+    cluster.finish()
+}
+
 fn three_nodes(name: &str) -> Result<Cluster> {
     let cluster = Cluster::builder(name).listed(log::PEER_LOSS).start()?;
     cluster.define(&[
@@ -164,7 +202,7 @@ fn a_paging_state_is_good_after_a_restart_and_for_nothing_but_its_statement() ->
             let ask =
                 Ask { level: Consistency::Quorum, page_rows: Some(11), paging_state: Some(state) };
             match client.ask(text, &ask)? {
-                starling_tests::Reply::Refused(refusal) => {
+                Reply::Refused(refusal) => {
                     ensure!(refusal.code == 0x2200, "{text}: {refusal:?}");
                     ensure!(refusal.message.contains("paging state"), "{text}: {refusal:?}");
                     Ok(())
