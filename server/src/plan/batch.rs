@@ -105,7 +105,9 @@ pub fn bind_batch(
 ) -> Result<Plan, PlanError> {
     let level = UsingPlan::default().write_level(request.consistency)?;
     let request = BindContext { consistency: level, ..*request };
-    let bound = statements.iter().map(|(prepared, values)| prepared.modification(values));
+    let bound = (0..).zip(statements).map(|(number, (prepared, values))| {
+        prepared.modification(values, &statement_of(&request, number))
+    });
     let bound = bound.collect::<Result<Vec<_>, _>>()?;
     let kind = match kind {
         wire::BatchKind::Logged => BatchKind::Logged,
@@ -136,8 +138,7 @@ fn together<'a>(
         if target.using.has_level() {
             return Err(PlanError::InBatch { what: "USING CONSISTENCY of a statement" });
         }
-        let operation = (request.operation & !STATEMENT_BITS) | (number & STATEMENT_BITS);
-        statement.change(values, &BindContext { operation, ..*request }, &mut changes)?;
+        statement.change(values, &statement_of(request, number), &mut changes)?;
     }
     let partitions = changes.partitions();
     if kind == BatchKind::Logged && partitions > 1 {
@@ -147,4 +148,11 @@ fn together<'a>(
         return Ok(Plan::Nothing);
     }
     Ok(Plan::Write(Box::new(WritePlan { changes, returning: None })))
+}
+
+/// The request of the statement with this number: each has an operation of its own, the later one
+/// a greater.
+fn statement_of<'a>(request: &BindContext<'a>, number: u64) -> BindContext<'a> {
+    let operation = (request.operation & !STATEMENT_BITS) | (number & STATEMENT_BITS);
+    BindContext { operation, ..*request }
 }

@@ -324,10 +324,12 @@ impl Prepared {
     pub(super) fn modification<'a>(
         &'a self,
         values: &'a wire::Values,
+        request: &BindContext<'_>,
     ) -> Result<(&'a Modification, BoundValues<'a>), PlanError> {
         let what = match &self.kind {
             Kind::Modify(modification) => {
-                return Ok((modification, BoundValues::new(values, &self.marker_specs)?));
+                let values = BoundValues::new(values, &self.marker_specs)?;
+                return Ok((modification, values.calling(Calls::of(request))));
             }
             Kind::Select(_) | Kind::System(_) => "SELECT",
             Kind::Batch(_) => "BATCH",

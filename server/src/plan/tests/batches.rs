@@ -128,6 +128,18 @@ fn request(
 }
 
 #[test]
+fn functions_give_each_statement_of_a_batch_request_a_value_of_its_own() {
+    let mut fixture = Fixture::new();
+    fixture.define("CREATE TABLE app.ids (p int, id uuid, PRIMARY KEY (p, id))");
+    let insert = "INSERT INTO ids (p, id) VALUES (1, uuid())";
+    let plan = request(&fixture, wire::BatchKind::Logged, &[(insert, &[]), (insert, &[])]);
+    let changes = changes_of(plan).writes.remove(0).changes;
+    let keys: Vec<_> = changes.iter().map(RowChange::key).collect();
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
 fn a_batch_request_gives_each_statement_its_own_values() {
     let fixture = Fixture::new();
     let insert = "INSERT INTO t (k, v) VALUES (?, 'x')";
