@@ -5,7 +5,8 @@
 //! form          no seed knows one, all have answered, and this node is a seed: propose the first value
 //! confirm       ask all peers which epochs they saw of this store, before the first dot is minted
 //! register      propose this node's store and addresses where the metadata say otherwise
-//! listen        after a start: hear of every member and of no newer metadata, but not for long
+//! listen        after a start, or when the last member came: hear of every member and of no newer
+//!               metadata, but not for long
 //! ```
 //!
 //! Law: a cluster is formed only when every configured seed has answered that it holds none; a late
@@ -43,7 +44,8 @@ const CALM_PAUSE: Duration = Duration::from_secs(1);
 /// How much later than the seed before it each further seed proposes the first value.
 const TURN: Duration = Duration::from_secs(1);
 
-/// How long a started node waits to hear of the other members before it serves all the same.
+/// How long a node waits to hear of the other members, after its start or after there were enough of
+/// them, before it counts as ready all the same.
 const LISTEN_MAX: Duration = Duration::from_secs(3);
 
 /// How far a node has come.
@@ -66,7 +68,8 @@ pub enum Phase {
     },
     /// No peer has said yet which epochs of this store it saw.
     Confirming,
-    /// Registered; other members have not been heard of since the start, or told of newer metadata.
+    /// Registered; other members are still to come, have not been heard of since, or told of newer
+    /// metadata.
     Listening {
         /// How many of them.
         silent: usize,
@@ -151,14 +154,20 @@ type Found = Vec<(String, Option<Reply>)>;
 impl Membership {
     /// Works until the task is dropped.
     pub async fn run(&self) {
-        let started = self.clock.now();
+        let mut listens_since = self.clock.now();
         let mut all_answered_at = None;
         let mut has_looked = false;
         let mut told = None;
         loop {
             let mut phase = self.advance(&mut all_answered_at).await;
-            let is_new = self.clock.now().saturating_duration_since(started) < LISTEN_MAX;
-            if let (Phase::Member, true, silent @ 1..) = (&phase, is_new, self.silent_members()) {
+            let (now, lacking) = (self.clock.now(), self.lacking_members());
+            if lacking > 0 {
+                // Of those who are still to come this node cannot have heard.
+                listens_since = now;
+            }
+            let is_new = now.saturating_duration_since(listens_since) < LISTEN_MAX;
+            let silent = self.silent_members().max(lacking);
+            if phase == Phase::Member && is_new && silent > 0 {
                 phase = Phase::Listening { silent };
             }
             let is_calm = phase == Phase::Member || phase.obstacle().is_some();
@@ -206,6 +215,12 @@ impl Membership {
             }
             *told = remark;
         }
+    }
+
+    /// How many members the cluster has to get before it serves.
+    fn lacking_members(&self) -> usize {
+        let Some(snapshot) = self.cluster.snapshot() else { return 0 };
+        (snapshot.value.nodes_min as usize).saturating_sub(snapshot.value.owner_count())
     }
 
     /// How many other members have not been heard of, or told of newer metadata.
