@@ -7,6 +7,7 @@ use bytes::Bytes;
 use repair::cells::{self, Kind, kind_of};
 use repair::version::{ActorRule, Minter, SafeRule, Siblings, apply};
 
+use super::change::removes_only;
 use super::stamp::{Epochs, put_row, read_row};
 use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
@@ -64,6 +65,10 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
 
     fn size(&self) -> usize {
         self.rows.iter().map(Incoming::size).sum()
+    }
+
+    fn may_use_reserve(&self) -> bool {
+        self.rows.iter().all(Incoming::is_removal)
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
@@ -136,6 +141,13 @@ impl Incoming {
                 Ok(Self::Cells { key, operand: value })
             }
             _ => Err(damaged),
+        }
+    }
+
+    fn is_removal(&self) -> bool {
+        match self {
+            Self::Siblings { row, .. } => row.is_tombstone(),
+            Self::Cells { operand, .. } => removes_only(operand),
         }
     }
 

@@ -43,10 +43,7 @@ impl Change {
     pub(super) fn is_removal(&self) -> bool {
         match self {
             Self::Versioned { write, .. } => matches!(write.change, version::Change::Remove),
-            Self::Cells { operand, .. } => match kind_of(operand) {
-                Some(Kind::Ranges) => true,
-                _ => cells::Row::decode(operand).is_ok_and(|row| row.is_removal()),
-            },
+            Self::Cells { operand, .. } => removes_only(operand),
         }
     }
 
@@ -56,6 +53,14 @@ impl Change {
             Self::Versioned { key, write } => key.as_bytes().len() + change_size(&write.change),
             Self::Cells { key, operand } => key.len() + operand.len(),
         }
+    }
+}
+
+/// Whether cells or tombstones take away only.
+pub(super) fn removes_only(operand: &Bytes) -> bool {
+    match kind_of(operand) {
+        Some(Kind::Ranges) => true,
+        _ => cells::Row::decode(operand).is_ok_and(|row| row.is_removal()),
     }
 }
 

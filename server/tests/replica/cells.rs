@@ -315,6 +315,23 @@ fn cells_are_deleted_when_only_the_reserve_of_the_disk_is_left() {
     assert_eq!(stored(&store, &row_key), Some(row(2, None).encode().into()));
 }
 
+/// A write of cells reaches every replica this way, that of its coordinator too.
+#[test]
+fn deletes_of_other_copies_are_taken_when_only_the_reserve_of_the_disk_is_left() {
+    let mut store = Store::new(1);
+    let row_key = partition(1).row(b"a");
+    let cells = |row: cells::Row| Incoming::Cells {
+        key: row_key.as_bytes().clone(),
+        operand: row.encode().into(),
+    };
+    store.disk.set_room(Room::ReserveOnly);
+    let refused = apply(&mut store, vec![cells(row(1, None)), cells(row(2, Some("y")))]);
+    assert!(matches!(refused, Err(Refused::Loop(CommitError::NoSpace { .. }))), "{refused:?}");
+    assert_eq!(stored(&store, &row_key), None);
+    apply(&mut store, vec![cells(row(2, None))]).unwrap();
+    assert_eq!(stored(&store, &row_key), Some(row(2, None).encode().into()));
+}
+
 /// What lies in one partition of the model: its head's deletion, and its rows.
 type Model = BTreeMap<u8, (Option<i64>, Vec<u8>)>;
 
