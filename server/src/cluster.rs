@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ring::register::{RegisterValue, Version};
 use ring::{HostId, StoreId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::metadata::{Member, Snapshot};
@@ -45,6 +47,8 @@ pub struct Cluster {
     met: Mutex<BTreeMap<StoreId, SocketAddr>>,
     told: ArcSwap<BTreeMap<HostId, Told>>,
     is_seed: AtomicBool,
+    /// Since when nodes that do not answer are known not to.
+    silent: Mutex<BTreeMap<HostId, Instant>>,
 }
 
 /// How many stores keep the address at which they were last met.
@@ -63,6 +67,7 @@ impl Cluster {
             met: Mutex::default(),
             told: ArcSwap::default(),
             is_seed: AtomicBool::new(false),
+            silent: Mutex::default(),
         }
     }
 
@@ -165,9 +170,23 @@ impl Cluster {
         self.alive.load_full()
     }
 
+    /// For how long a node has not answered, as far as this node has watched: it begins to when it is
+    /// first asked this. Nothing for one that answers.
+    pub fn silent_for(&self, host: HostId, now: Instant) -> Duration {
+        let mut silent = self.silent.lock().expect("nothing panics while it holds this lock");
+        if self.alive.load().contains(&host) {
+            silent.remove(&host);
+            return Duration::ZERO;
+        }
+        now.saturating_duration_since(*silent.entry(host).or_insert(now))
+    }
+
     /// Says who answers.
     pub fn set_alive(&self, mut alive: BTreeSet<HostId>) {
         alive.insert(self.me);
+        let mut silent = self.silent.lock().expect("nothing panics while it holds this lock");
+        silent.retain(|host, _| !alive.contains(host));
+        drop(silent);
         if *self.alive.load_full() != alive {
             self.alive.store(Arc::new(alive));
             self.liveness.send_modify(|changes| *changes += 1);

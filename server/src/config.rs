@@ -44,6 +44,10 @@ pub struct Config {
     pub guardrails: GuardrailConfig,
     /// Who is alive.
     pub gossip: GossipConfig,
+    /// What is kept for replicas that are down.
+    pub hints: HintConfig,
+    /// What a node holds in the place of others.
+    pub standin: StandInConfig,
     /// How long the traces of deleted rows are kept.
     pub gc: GcConfig,
     /// Memory and files of the store.
@@ -336,6 +340,38 @@ pub struct GossipConfig {
 impl Default for GossipConfig {
     fn default() -> Self {
         Self { interval: Duration::from_millis(200), phi: 8.0 }
+    }
+}
+
+/// What is kept for replicas that are down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HintConfig {
+    /// Owners keep no hints for a node that has been down for longer; anti-entropy takes its
+    /// partitions first when it is back.
+    #[serde(with = "units::duration")]
+    pub window: Duration,
+    /// How many bytes of rows one node sends to one other in a second while it delivers hints.
+    pub rate: ByteSize,
+}
+
+impl Default for HintConfig {
+    fn default() -> Self {
+        Self { window: Duration::from_hours(3), rate: ByteSize::mib(16) }
+    }
+}
+
+/// What a node holds in the place of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StandInConfig {
+    /// A node that holds more for others stands in for nobody.
+    pub bytes_max: ByteSize,
+}
+
+impl Default for StandInConfig {
+    fn default() -> Self {
+        Self { bytes_max: ByteSize::mib(1024) }
     }
 }
 

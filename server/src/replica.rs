@@ -5,7 +5,8 @@
 //!           rows of siblings tables       read, stamped and put inside the commit loop
 //!           cells of last-write-wins ones merged without a read
 //! apply   rows of another copy, in one commit: merged, after a read or without one
-//! fetch   a row or a stretch of keys, read inline from committed rows
+//! fetch   a row, a digest of one, or a stretch of keys, read inline from committed rows
+//! hints   which replicas have missed rows of this copy
 //! ```
 //!
 //! Law: a merged row or a dot leaves this node only after its fsync; a row that cannot be read is a
@@ -16,6 +17,8 @@ mod apply;
 mod change;
 mod copy;
 mod fetch;
+mod held;
+mod hints;
 mod stamp;
 
 use std::sync::Arc;
@@ -23,8 +26,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use apply::{Apply, ApplyFailure, Incoming};
 pub use change::Change;
-pub use copy::{CopyError, RowCopy};
+pub use copy::{CopyError, RowCopy, RowDigest};
 pub use fetch::{FetchFailure, ReplicaPage};
+pub use held::Held;
+pub use hints::{Delivered, Missed};
 pub use stamp::{Stamp, StampFailure};
 
 use crate::commits::Commits;
@@ -35,6 +40,7 @@ pub struct Replica {
     engine: Arc<dyn Engine>,
     commits: Commits,
     counters: Arc<ReplicaCounters>,
+    held: Held,
 }
 
 /// What should not happen, counted.
@@ -55,9 +61,15 @@ impl std::fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// The copies in `engine`, which change by way of `commits` only.
-    pub fn new(engine: Arc<dyn Engine>, commits: Commits) -> Self {
-        Self { engine, commits, counters: Arc::default() }
+    /// The copies in `engine`, which change by way of `commits` only; of rows of other nodes at most
+    /// `held` are taken in.
+    pub fn new(engine: Arc<dyn Engine>, commits: Commits, held: Held) -> Self {
+        Self { engine, commits, counters: Arc::default(), held }
+    }
+
+    /// What this node holds for others.
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// The store that holds them.

@@ -3,4 +3,5 @@
 pub mod clock_bound;
 pub mod dead_lives;
 pub mod gossip;
+pub mod handoff;
 pub mod membership;

@@ -3,6 +3,7 @@
 //! Callers: the binary. Each command asks one node once; the node answers JSON, which `--json` prints
 //! as it came.
 
+mod hints;
 mod http;
 mod ring;
 mod seed;
@@ -16,6 +17,7 @@ use http::AdminError;
 
 pub(crate) use http::ADMIN_PORT;
 
+pub use hints::{HintsArgs, hints};
 pub use ring::{RingArgs, ring};
 pub use seed::{SeedArgs, seed};
 pub use status::{StatusArgs, status};

@@ -5,7 +5,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shell::{PlaygroundArgs, RingArgs, SeedArgs, ShellArgs, StatusArgs};
+use shell::{HintsArgs, PlaygroundArgs, RingArgs, SeedArgs, ShellArgs, StatusArgs};
 
 use serve::ServeArgs;
 
@@ -36,6 +36,8 @@ enum Command {
     Status(StatusArgs),
     /// Show which node owns which partition.
     Ring(RingArgs),
+    /// Show which nodes have missed rows, and how they get them.
+    Hints(HintsArgs),
     /// Change who agrees on members and schema.
     Seed(SeedArgs),
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Shell(args) => shell::shell(&args, VERSION),
         Command::Status(args) => shell::status(&args),
         Command::Ring(args) => shell::ring(&args),
+        Command::Hints(args) => shell::hints(&args),
         Command::Seed(args) => shell::seed(&args),
     };
     exit.into()

@@ -32,6 +32,7 @@ pub async fn serve(listener: TcpListener, state: AdminState) -> std::io::Result<
         .route("/api/status", get(async |State(state): State<AdminState>| Json(state.status())))
         .route("/api/ring", get(ring))
         .route("/api/epochs", get(epochs))
+        .route("/api/hints", get(hints))
         .route("/api/seed/replace", post(replace_seed))
         .route("/api/seed/reform", post(reform_seeds))
         .with_state(state);
@@ -61,6 +62,13 @@ async fn ring(State(state): State<AdminState>) -> Response {
 async fn epochs(State(state): State<AdminState>) -> Response {
     match Keeper::history(state.engine.as_ref()) {
         Ok(records) => Json(json!({ "epochs": records })).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn hints(State(state): State<AdminState>) -> Response {
+    match state.hints() {
+        Ok(hints) => Json(hints).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn render(state: &AdminState) -> String {
     let mut registry = Registry::with_prefix("starling");
     store(&mut registry, state);
     cluster(&mut registry, state);
+    coordination(&mut registry, state);
     clients(&mut registry, state);
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string does not fail");
@@ -57,6 +58,26 @@ fn cluster(registry: &mut Registry, state: &AdminState) {
     counter(registry, "peer_requests_lost", lost, &peers.lost);
     let ready = u64::from(state.unready_because().is_none());
     gauge(registry, "ready", "Whether clients are served", ready);
+}
+
+fn coordination(registry: &mut Registry, state: &AdminState) {
+    let done = &state.coordination;
+    let sloppy = "acknowledged with the help of stand-ins";
+    counter(registry, "sloppy_writes", &format!("Writes {sloppy}"), &done.sloppy_writes);
+    counter(registry, "sloppy_reads", &format!("Reads {sloppy}"), &done.sloppy_reads);
+    let awaited = "Replicas brought up to date before a read was answered";
+    counter(registry, "read_repairs_awaited", awaited, &done.repairs_awaited);
+    let behind = "Replicas brought up to date behind a read's answer";
+    counter(registry, "read_repairs_behind", behind, &done.repairs_behind);
+    let forgone = "Writes of which no hint could be kept";
+    counter(registry, "hints_forgone", forgone, &done.hints_forgone);
+    let past = "Hints not kept: the replica is down for too long";
+    counter(registry, "hints_past_window", past, &done.hints_past_window);
+    let (delivered, bytes) = state.handoff.delivered();
+    total(registry, "hints_delivered", "Hints delivered", delivered);
+    total(registry, "hints_delivered_bytes", "Bytes of rows delivered for hints", bytes);
+    let held = "Bytes of rows held in the place of other nodes";
+    gauge(registry, "standin_bytes", held, state.replica.held().bytes());
 }
 
 fn clients(registry: &mut Registry, state: &AdminState) {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cluster::Cluster;
 use crate::commits::Commits;
+use crate::coord::CoordCounters;
 use crate::front::FrontCounters;
 use crate::metadata::Snapshot;
 use crate::node::Skews;
@@ -15,6 +16,7 @@ use crate::peer::PeerCounters;
 use crate::register::Proposals;
 use crate::replica::Replica;
 use crate::store::engine::Engine;
+use crate::upkeep::handoff::HandOffProgress;
 use crate::upkeep::membership::{Phase, remark};
 
 /// The parts of a node that operators look at.
@@ -36,6 +38,10 @@ pub struct AdminState {
     pub engine: Arc<dyn Engine>,
     /// How far the clocks of others are from this one's.
     pub skews: Skews,
+    /// What operations have needed.
+    pub coordination: Arc<CoordCounters>,
+    /// How hand-over gets on.
+    pub handoff: Arc<HandOffProgress>,
     /// The node's own counters of its clients.
     pub clients: Arc<FrontCounters>,
     /// The release and the commit that it was built from.

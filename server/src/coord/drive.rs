@@ -5,28 +5,35 @@
 //! write     stamped at this replica, sent to the others     forward   to a replica that stamps
 //! blind     cells, sent to all replicas
 //! read      one row                                         range     a stretch of keys, a scan
+//! mend      after the answer: hints of what some have missed
 //! ```
 
 mod blind;
+mod counters;
 mod forward;
+mod mend;
 mod place;
 mod range;
 mod read;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ring::HostId;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use self::counters::CoordCounters;
+pub use self::mend::MENDINGS_MAX;
 use self::place::Place;
 use super::request::Patience;
 use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
 use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request, Target};
 use crate::register::Keeper;
-use crate::replica::Replica;
+use crate::replica::{Missed, Replica};
 
 /// A read that is not answered after this part of its time asks one replica more.
 const SLOW_PART: u32 = 10;
@@ -48,9 +55,29 @@ pub struct Coordinator {
     pub random: Random,
     /// How long operations may take.
     pub patience: Patience,
+    /// A replica that is down for longer than this is not hinted to by others.
+    pub hint_window: Duration,
+    /// What operations have needed.
+    pub counters: Arc<CoordCounters>,
+    /// One permit for each write that is waited for after its answer.
+    pub mending: Arc<Semaphore>,
 }
 
 impl Coordinator {
+    /// Those of the replicas of which this node keeps hints: not of one that is down for longer than
+    /// the window, whose partitions anti-entropy takes first when it is back.
+    pub(crate) fn hinted(&self, missed: &[HostId]) -> Missed {
+        let now = self.clock.now();
+        let is_hinted = |host: &HostId| {
+            let is_within = self.cluster.silent_for(*host, now) <= self.hint_window;
+            if !is_within {
+                CoordCounters::count(&self.counters.hints_past_window);
+            }
+            is_within
+        };
+        missed.iter().copied().filter(is_hinted).collect()
+    }
+
     /// When those that were asked now are slow.
     fn slow_at(&self) -> Instant {
         self.clock.now() + self.patience.read / SLOW_PART

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::error::ReadError;
 
 /// Replicas, best first.
-pub(super) type Hosts = SmallVec<[HostId; HOSTS_INLINE]>;
+pub type Hosts = SmallVec<[HostId; HOSTS_INLINE]>;
 
 /// The replicas of one read. Asks nobody itself.
 #[derive(Debug)]
@@ -51,26 +51,9 @@ impl Gather {
         self.ask_one(self.tally.clone())
     }
 
-    /// Asks all who were not asked yet.
-    pub(super) fn ask_all(&mut self) -> Hosts {
-        let others = std::mem::take(&mut self.unasked);
-        self.asked.extend_from_slice(&others);
-        others
-    }
-
     /// Whether the level is met.
     pub(super) fn is_met(&self) -> bool {
         self.tally.is_met()
-    }
-
-    /// Whether nobody is left whose answer could still come.
-    pub(super) fn is_over(&self) -> bool {
-        self.asked.is_empty()
-    }
-
-    /// Who was counted.
-    pub(super) fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     /// Too few have answered.
@@ -134,7 +117,7 @@ mod tests {
         assert_eq!(gather.on_failed(host(1)), None, "the third was asked already");
         assert_eq!(gather.on_failed(host(2)), None);
         gather.on_answer(host(3));
-        assert!(gather.is_over() && !gather.is_met());
+        assert!(!gather.is_met());
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! Pages of last-write-wins tables carry the range tombstones of every partition that they touch.
 //! Merged over the replicas they are folded into the merged rows: so a row that one replica has is
-//! deleted by a range tombstone that only another one has.
+//! deleted by a range tombstone that only another one has. Whoever is behind is brought up to date with
+//! such rows: a row travels with the tombstones that cover it.
 //!
 //! Pure.
 
@@ -58,6 +59,22 @@ pub fn merge_pages(pages: Vec<ReplicaPage>, order: Order) -> MergedPage {
         rows.reverse();
     }
     MergedPage { rows, resume_after: known_to }
+}
+
+/// The merged rows that a page lacks or has in another state, as far as the round goes.
+pub(super) fn behind(page: &ReplicaPage, merged: &MergedPage) -> Vec<(Bytes, RowCopy)> {
+    let heads: BTreeMap<Bytes, Ranges> = page.heads.iter().cloned().collect();
+    let rows: BTreeMap<&Bytes, &RowCopy> = page.rows.iter().map(|(key, row)| (key, row)).collect();
+    let is_behind = |(key, row): &&(Bytes, RowCopy)| match rows.get(key) {
+        None => !row.is_unwritten(),
+        Some(RowCopy::Siblings(own)) => row.as_siblings() != Some(own),
+        Some(own) => {
+            let mut own = RowCopy::clone(own);
+            cover(key, &mut own, &heads);
+            own != *row
+        }
+    };
+    merged.rows.iter().filter(is_behind).cloned().collect()
 }
 
 /// How far a page that has more behind it has come: to its last row. One without rows is a forward

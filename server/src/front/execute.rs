@@ -13,7 +13,7 @@ use super::statement::parse;
 use super::truncate::{LIVES_MAX, no_lasting_life};
 use super::{Front, FrontCounters, errors};
 use crate::cluster::Told;
-use crate::coord::{RangeRead, RowRead};
+use crate::coord::{FoundRow, RangeRead, RowRead};
 use crate::metadata::Snapshot;
 use crate::plan::{
     self, BindContext, Plan, PlanError, Prepared, ReadPartitionPlan, ReadRowPlan, SchemaPlan,
@@ -180,7 +180,10 @@ impl Front {
         let ReadRowPlan { table, key, level, at_least, answer } = plan;
         let read = RowRead { table, key: key.clone(), level, at_least };
         match self.parts.coordinator.read_row(read).await {
-            Ok(row) => Ok(Outcome::Row { answer, key, row }.into()),
+            Ok(FoundRow { row, footing }) => Ok(Done {
+                outcome: Outcome::Row { answer, key, row },
+                warnings: footing.warning().into_iter().collect(),
+            }),
             Err(error) => Err(errors::of_read(&error)),
         }
     }

@@ -20,7 +20,7 @@ use super::session::{Circumstances, Reply};
 use super::statement::parse;
 use super::truncate::{LIVES_MAX, no_lasting_life};
 use super::{Front, FrontCounters, errors};
-use crate::coord::{PartitionWrite, RangeRead, RowRead, Written};
+use crate::coord::{Carried, Footing, PartitionWrite, RangeRead, RowRead, Written};
 use crate::metadata::Snapshot;
 use crate::plan::{self, Changes, ChangesOp, ChangesRead, PlanError, Prepared, WritePlan};
 use crate::replica::RowCopy;
@@ -102,7 +102,8 @@ impl Front {
         let Changes { writes, mut warnings } = changes.finish();
         let rows = writes.iter().map(|write| write.changes.len()).sum();
         FrontCounters::add(&self.counters.writes, rows);
-        let written = self.write_all(writes).await?;
+        let Carried { written, footing } = self.write_all(writes).await?;
+        warnings.extend(footing.warning());
         let of_rows: BTreeSet<String> = written.iter().flat_map(warnings_of).collect();
         warnings.extend(of_rows.into_iter().take(WARNINGS_MAX));
         let outcome = match (returning, written.into_iter().next()) {
@@ -123,7 +124,7 @@ impl Front {
                 ChangesRead::Row { table, key } => {
                     let read = RowRead { table, key, level, at_least: None };
                     let row = coordinator.read_row(read).await;
-                    changes.on_row(&row.map_err(|error| errors::of_read(&error))?)?;
+                    changes.on_row(&row.map_err(|error| errors::of_read(&error))?.row)?;
                 }
                 ChangesRead::Rows { table, round } => {
                     let read = RangeRead {
@@ -143,7 +144,7 @@ impl Front {
         Ok(())
     }
 
-    async fn write_all(&self, writes: Vec<PartitionWrite>) -> Result<Vec<Written>, ErrorReply> {
+    async fn write_all(&self, writes: Vec<PartitionWrite>) -> Result<Carried, ErrorReply> {
         let partitions = writes.len();
         let mut waiting = writes.into_iter();
         let write = |write: PartitionWrite| async {
@@ -153,13 +154,14 @@ impl Front {
         };
         let mut running: FuturesUnordered<_> =
             waiting.by_ref().take(WRITES_AT_ONCE).map(write).collect();
-        let mut rows = Vec::new();
+        let mut all = Carried { written: Vec::new(), footing: Footing::default() };
         let (mut done, mut failed) = (0, None);
         while let Some(outcome) = running.next().await {
             match outcome {
-                Ok(written) => {
+                Ok(Carried { written, footing }) => {
                     done += 1;
-                    rows.extend(written);
+                    all.written.extend(written);
+                    all.footing = all.footing.and(footing);
                     if failed.is_none() {
                         running.extend(waiting.next().map(write));
                     }
@@ -168,7 +170,7 @@ impl Front {
             }
         }
         match failed {
-            None => Ok(rows),
+            None => Ok(all),
             Some((error, level, table)) => {
                 let progress = errors::Progress { level, done, partitions };
                 Err(errors::of_write(&error, &table, progress))

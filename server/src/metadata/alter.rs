@@ -37,6 +37,8 @@ pub enum Alteration {
     Options {
         /// The new comment, if the statement names one.
         comment: Option<String>,
+        /// Whether stand-ins count from now on, if the statement says.
+        sloppy_quorum: Option<bool>,
     },
 }
 
@@ -56,8 +58,9 @@ impl Alteration {
             Self::Rename { columns, if_exists } => {
                 columns.iter().try_for_each(|(from, to)| rename(table, from, to, *if_exists))
             }
-            Self::Options { comment } => {
+            Self::Options { comment, sloppy_quorum } => {
                 table.comment = comment.clone().unwrap_or_else(|| table.comment.clone());
+                table.sloppy_quorum = sloppy_quorum.unwrap_or(table.sloppy_quorum);
                 Ok(())
             }
         }

@@ -31,6 +31,8 @@ pub enum Change {
         durable_writes: Option<bool>,
         /// The new conflict mode of tables to come, if the statement names one.
         conflict: Option<Conflict>,
+        /// Whether stand-ins count in tables to come, if the statement says.
+        sloppy_quorum: Option<bool>,
     },
     /// DROP KEYSPACE, with all its tables.
     DropKeyspace {
@@ -297,13 +299,14 @@ impl Change {
             Self::CreateKeyspace { keyspace, if_not_exists } => {
                 create_keyspace(next, keyspace, *if_not_exists)
             }
-            Self::AlterKeyspace { name, strategy, durable_writes, conflict } => {
+            Self::AlterKeyspace { name, strategy, durable_writes, conflict, sloppy_quorum } => {
                 let keyspace = keyspace_mut(next, name)?;
                 if strategy.as_ref().is_some_and(|asked| *asked != keyspace.strategy) {
                     return Err(ChangeError::ReplicationFixed { keyspace: name.clone() });
                 }
                 keyspace.durable_writes = durable_writes.unwrap_or(keyspace.durable_writes);
                 keyspace.conflict = conflict.or(keyspace.conflict);
+                keyspace.sloppy_quorum = sloppy_quorum.or(keyspace.sloppy_quorum);
                 Ok(())
             }
             Self::DropKeyspace { name, if_exists } => {
@@ -401,7 +404,10 @@ fn create_table(
         return if if_not_exists { Ok(()) } else { Err(exists) };
     }
     let conflict = spec.conflict.or(keyspace.conflict).unwrap_or(default_conflict);
-    keyspace.tables.insert(spec.name.clone(), table(spec, id, conflict));
+    let sloppy_quorum = spec.sloppy_quorum.or(keyspace.sloppy_quorum);
+    let sloppy_quorum = sloppy_quorum.unwrap_or(conflict.is_sloppy_by_default());
+    let table = Table { sloppy_quorum, ..table(spec, id, conflict) };
+    keyspace.tables.insert(spec.name.clone(), table);
     next.schema.next_table += 1;
     Ok(())
 }
@@ -421,6 +427,7 @@ fn table(spec: &TableSpec, id: TableId, conflict: Conflict) -> Table {
         keyspace: spec.keyspace.clone(),
         name: spec.name.clone(),
         conflict,
+        sloppy_quorum: conflict.is_sloppy_by_default(),
         columns,
         comment: spec.comment.clone(),
         next_column,

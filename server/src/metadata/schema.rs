@@ -42,6 +42,11 @@ pub enum Conflict {
 }
 
 impl Conflict {
+    /// Whether stand-ins count in a table that does not say: where nothing is lost by it.
+    pub fn is_sloppy_by_default(self) -> bool {
+        self == Self::Siblings
+    }
+
     /// The word of the table option.
     pub fn name(self) -> &'static str {
         match self {
@@ -84,6 +89,8 @@ pub struct TableSpec {
     pub name: String,
     /// Its conflict mode, if the statement names one.
     pub conflict: Option<Conflict>,
+    /// Whether stand-ins count, if the statement says.
+    pub sloppy_quorum: Option<bool>,
     /// Name, kind and type of each column; the partition key first, then the clustering key.
     pub columns: Vec<(String, ColumnKind, CqlType)>,
     /// The comment of the table.
@@ -104,6 +111,8 @@ pub struct Table {
     pub name: String,
     /// What becomes of writes that did not know of each other.
     pub conflict: Conflict,
+    /// Whether live nodes stand in for dead replicas and count towards a level.
+    pub sloppy_quorum: bool,
     /// The partition key in order, then the clustering key in order, then the rest by name.
     pub columns: Vec<Column>,
     /// The comment of the table.
@@ -152,6 +161,8 @@ pub struct Keyspace {
     pub durable_writes: bool,
     /// The conflict mode of tables that name none; else the node's default decides.
     pub conflict: Option<Conflict>,
+    /// Whether stand-ins count in tables that do not say; else their conflict mode decides.
+    pub sloppy_quorum: Option<bool>,
     /// The tables by name.
     pub tables: BTreeMap<String, Table>,
 }

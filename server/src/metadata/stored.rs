@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! 1  a table has no number for its next column: it is that behind the highest
-//! 2  a table has one
+//! 2  a table has one; it does not say whether stand-ins count: none do
+//! 3  keyspaces and tables say it
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use super::schema::{Column, Conflict, Keyspace, Schema, Table, TableId};
 use super::value::{ClusterMetadata, Member, Secrets};
 
 /// The version byte of the form that is written.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// Why bytes are no cluster metadata.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +54,7 @@ impl ClusterMetadata {
         let (&format, rest) = bytes.split_first().ok_or_else(malformed)?;
         let value = match format {
             FORMAT => whole::<Stored<Schema>>(rest).map(Self::from),
+            2 => whole::<Stored<EarlierSchema<SecondTable>>>(rest).map(Self::from),
             1 => whole::<FirstForm>(rest).map(Self::from),
             0 => None,
             found => return Err(DecodeError::Newer { found }),
@@ -138,7 +140,7 @@ impl<S: Into<Schema>> From<Stored<S>> for ClusterMetadata {
 /// Version 1, as it stood in greater things too, without a version byte there.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(crate) struct FirstForm(Stored<FirstSchema>);
+pub(crate) struct FirstForm(Stored<EarlierSchema<FirstTable>>);
 
 impl From<FirstForm> for ClusterMetadata {
     fn from(FirstForm(stored): FirstForm) -> Self {
@@ -146,19 +148,20 @@ impl From<FirstForm> for ClusterMetadata {
     }
 }
 
+/// Versions 1 and 2, which differ in their tables.
 #[derive(Deserialize)]
-struct FirstSchema {
-    keyspaces: BTreeMap<String, FirstKeyspace>,
+struct EarlierSchema<T> {
+    keyspaces: BTreeMap<String, EarlierKeyspace<T>>,
     next_table: u32,
 }
 
 #[derive(Deserialize)]
-struct FirstKeyspace {
+struct EarlierKeyspace<T> {
     name: String,
     strategy: Strategy,
     durable_writes: bool,
     conflict: Option<Conflict>,
-    tables: BTreeMap<String, FirstTable>,
+    tables: BTreeMap<String, T>,
 }
 
 #[derive(Deserialize)]
@@ -172,8 +175,14 @@ struct FirstTable {
     comment: String,
 }
 
-impl From<FirstSchema> for Schema {
-    fn from(schema: FirstSchema) -> Self {
+#[derive(Deserialize)]
+struct SecondTable {
+    first: FirstTable,
+    next_column: u32,
+}
+
+impl<T: Into<Table>> From<EarlierSchema<T>> for Schema {
+    fn from(schema: EarlierSchema<T>) -> Self {
         let keyspaces = schema.keyspaces.into_iter();
         Self {
             keyspaces: keyspaces.map(|(name, keyspace)| (name, keyspace.into())).collect(),
@@ -182,20 +191,27 @@ impl From<FirstSchema> for Schema {
     }
 }
 
-impl From<FirstKeyspace> for Keyspace {
-    fn from(keyspace: FirstKeyspace) -> Self {
-        let FirstKeyspace { name, strategy, durable_writes, conflict, tables } = keyspace;
+impl<T: Into<Table>> From<EarlierKeyspace<T>> for Keyspace {
+    fn from(keyspace: EarlierKeyspace<T>) -> Self {
+        let EarlierKeyspace { name, strategy, durable_writes, conflict, tables } = keyspace;
         let tables = tables.into_iter().map(|(name, table)| (name, table.into())).collect();
-        Self { name, strategy, durable_writes, conflict, tables }
+        Self { name, strategy, durable_writes, conflict, sloppy_quorum: None, tables }
     }
 }
 
 impl From<FirstTable> for Table {
-    fn from(table: FirstTable) -> Self {
-        let FirstTable { id, epoch, keyspace, name, conflict, columns, comment } = table;
+    fn from(first: FirstTable) -> Self {
         // No release that wrote this form could drop a column.
-        let next_column = columns.iter().map(|column| column.id.0.saturating_add(1)).max();
-        let next_column = next_column.unwrap_or(0);
-        Self { id, epoch, keyspace, name, conflict, columns, comment, next_column }
+        let next_column = first.columns.iter().map(|column| column.id.0.saturating_add(1)).max();
+        SecondTable { next_column: next_column.unwrap_or(0), first }.into()
+    }
+}
+
+impl From<SecondTable> for Table {
+    fn from(SecondTable { first, next_column }: SecondTable) -> Self {
+        let FirstTable { id, epoch, keyspace, name, conflict, columns, comment } = first;
+        // No release that wrote this form let others stand in, and a table keeps its promise.
+        let sloppy_quorum = false;
+        Self { id, epoch, keyspace, name, conflict, sloppy_quorum, columns, comment, next_column }
     }
 }

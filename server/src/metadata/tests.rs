@@ -52,6 +52,7 @@ pub(crate) fn keyspace(name: &str, strategy: Strategy) -> Keyspace {
         strategy,
         durable_writes: true,
         conflict: None,
+        sloppy_quorum: None,
         tables: BTreeMap::new(),
     }
 }
@@ -70,6 +71,7 @@ pub(crate) fn create_table(if_not_exists: bool) -> Change {
         keyspace: "app".to_owned(),
         name: "t".to_owned(),
         conflict: None,
+        sloppy_quorum: None,
         columns,
         comment: "a remark".to_owned(),
     };
@@ -270,8 +272,10 @@ fn what_an_alteration_does_not_find_is_an_error_unless_the_statement_says_otherw
 #[test]
 fn a_comment_is_altered_where_the_statement_names_one() {
     let value = with_table();
-    let comment =
-        |comment: Option<&str>| Alteration::Options { comment: comment.map(str::to_owned) };
+    let comment = |comment: Option<&str>| Alteration::Options {
+        comment: comment.map(str::to_owned),
+        sloppy_quorum: None,
+    };
     assert_eq!(altered(&value, comment(Some("new"))).unwrap().comment, "new");
     let same = alter(comment(None), false).apply(&value, ChangeId(1));
     assert_eq!(same, Err(Declined::Nothing));
@@ -342,6 +346,7 @@ fn replication_cannot_be_changed_and_other_settings_can() {
         strategy: Some(Strategy::Simple { replication_factor }),
         durable_writes: Some(durable_writes),
         conflict: None,
+        sloppy_quorum: None,
     };
     assert!(matches!(refusal(&value, &alter(2, true)), ChangeError::ReplicationFixed { .. }));
     assert!(!after(value, &[alter(3, false)]).schema.keyspaces["app"].durable_writes);
@@ -390,16 +395,64 @@ fn the_stored_form_keeps_its_bytes() {
         with_table(),
         &[alter(dropping(&["v"], false), false), alter(add(&["w"], false), false)],
     );
-    let golden = golden(include_str!("../../golden/metadata-2.hex"));
+    let golden = golden(include_str!("../../golden/metadata-3.hex"));
     assert_eq!(value.encode(), golden, "a change of this form needs a new version byte");
     assert_eq!(ClusterMetadata::decode(&value.encode()), Ok(value));
+}
+
+#[test]
+fn the_second_stored_form_is_read_still_and_nobody_stands_in() {
+    let value = after(
+        with_table(),
+        &[alter(dropping(&["v"], false), false), alter(add(&["w"], false), false)],
+    );
+    let golden = golden(include_str!("../../golden/metadata-2.hex"));
+    assert_eq!(ClusterMetadata::decode(&golden), Ok(strict(value)));
+}
+
+/// The value as it was before there were stand-ins.
+fn strict(mut value: ClusterMetadata) -> ClusterMetadata {
+    for keyspace in value.schema.keyspaces.values_mut() {
+        keyspace.tables.values_mut().for_each(|table| table.sloppy_quorum = false);
+    }
+    value
+}
+
+#[test]
+fn stand_ins_count_where_table_keyspace_or_conflict_mode_say_so() {
+    let tables = [
+        (None, Conflict::Siblings, None, true),
+        (None, Conflict::Lww, None, false),
+        (Some(true), Conflict::Lww, None, true),
+        (Some(false), Conflict::Siblings, None, false),
+        (Some(false), Conflict::Siblings, Some(true), true),
+    ];
+    for (of_keyspace, conflict, of_table, expected) in tables {
+        let Change::CreateTable { spec, .. } = create_table(false) else { unreachable!() };
+        let spec = TableSpec { conflict: Some(conflict), sloppy_quorum: of_table, ..spec };
+        let create = Change::CreateTable { spec, default_conflict: conflict, if_not_exists: false };
+        let strategy = Strategy::Simple { replication_factor: 3 };
+        let keyspace = Keyspace { sloppy_quorum: of_keyspace, ..keyspace("app", strategy) };
+        let keyspace = Change::CreateKeyspace { keyspace, if_not_exists: false };
+        let value = after(formed(), &[keyspace, create]);
+        assert_eq!(value.schema.keyspaces["app"].tables["t"].sloppy_quorum, expected);
+    }
+}
+
+#[test]
+fn whether_stand_ins_count_is_altered_where_the_statement_says() {
+    let options =
+        |sloppy_quorum| alter(Alteration::Options { comment: None, sloppy_quorum }, false);
+    let value = after(with_table(), &[options(Some(false))]);
+    assert!(!value.schema.keyspaces["app"].tables["t"].sloppy_quorum);
+    assert_eq!(options(None).apply(&value, ChangeId(9)), Err(Declined::Nothing));
 }
 
 #[test]
 fn the_first_stored_form_is_read_still() {
     let golden = golden(include_str!("../../golden/metadata-1.hex"));
     let value = ClusterMetadata::decode(&golden).unwrap();
-    assert_eq!(value, with_table());
+    assert_eq!(value, strict(with_table()));
     assert_eq!(value.schema.keyspaces["app"].tables["t"].next_column, 2);
 }
 

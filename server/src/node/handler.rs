@@ -22,7 +22,7 @@ use crate::peer::{
     Answer, Body, Class, Handler, Hello, Pool, Received, Refusal, Request, RowList, Target,
 };
 use crate::register::{Keeper, Proposals};
-use crate::replica::{ApplyFailure, Replica};
+use crate::replica::{ApplyFailure, Replica, RowDigest};
 use crate::store::engine::{Engine, KeyRange, Order};
 use crate::store::keys::{RowKey, TableLife};
 use crate::store::peer_epochs::peer_epoch;
@@ -97,9 +97,14 @@ impl PeerHandler {
                 let epoch = epoch.map_err(|_| Refusal::StoreFailed)?.unwrap_or(0);
                 Ok((Answer::HighestEpoch { epoch }, Body::new()))
             }
-            Request::Write { level } => {
+            Request::Write { level, as_stand_in } => {
+                if as_stand_in {
+                    self.admit(received.body.len())?;
+                }
                 let rows = RowList::read(received.body).ok_or(Refusal::Damaged)?;
-                let placed = |(key, change)| self.row(key).map(|(key, table)| (table, key, change));
+                let placed = |(key, change)| {
+                    self.row(key, as_stand_in).map(|(key, table)| (table, key, change))
+                };
                 let changes = rows.into_iter().map(placed).collect::<Result<Vec<_>, _>>()?;
                 let lives = lives(changes.iter().map(|(_, key, _)| key));
                 let written =
@@ -107,9 +112,17 @@ impl PeerHandler {
                 self.still_live(&lives)?;
                 Ok((Answer::Written, Body::from_iter([written])))
             }
-            Request::Apply { made_us } => self.apply(received.body, made_us).await,
-            Request::ReadRow => {
-                let (key, table) = self.row(received.body)?;
+            Request::Apply { made_us, missed, as_stand_in } => {
+                self.apply(received.body, made_us, &missed, as_stand_in).await
+            }
+            Request::ReadRow { digest: true, as_stand_in } => {
+                let (key, table) = self.row(received.body, as_stand_in)?;
+                let digest = self.replica.digest(table.conflict, &key);
+                let RowDigest(digest) = digest.map_err(|_| Refusal::StoreFailed)?;
+                Ok((Answer::Digest(digest), Body::new()))
+            }
+            Request::ReadRow { digest: false, as_stand_in } => {
+                let (key, table) = self.row(received.body, as_stand_in)?;
                 let row = self.replica.fetch(table.conflict, &key);
                 let row = row.map_err(|_| Refusal::StoreFailed)?;
                 Ok((Answer::Row, row.iter().map(|row| Bytes::from(row.encode())).collect()))
@@ -122,6 +135,7 @@ impl PeerHandler {
                 start_len,
                 rows_max,
                 is_reverse,
+                as_stand_in,
             } => {
                 let (start, end) = received.split_body(start_len).ok_or(Refusal::Damaged)?;
                 let order = if is_reverse { Order::Reverse } else { Order::Forward };
@@ -132,9 +146,11 @@ impl PeerHandler {
                 } else {
                     KeyRange::between(start, end)
                 };
-                self.read_range(life, &tokens, &asked, order, rows_max)
+                let table = self.table(life, &tokens, as_stand_in)?;
+                self.read_range(&table, life, &tokens, &asked, order, rows_max)
             }
             Request::Probe { host } => self.probe(host, wait).await,
+            Request::Hint { missed } => self.keep_hints(received.body, &missed).await,
         }
     }
 
@@ -157,28 +173,54 @@ impl PeerHandler {
         Ok((Answer::Register, Body::from_iter([Bytes::from(answer)])))
     }
 
-    async fn apply(&self, body: Bytes, made_us: i64) -> Outcome {
+    async fn apply(
+        &self,
+        body: Bytes,
+        made_us: i64,
+        missed: &[HostId],
+        as_stand_in: bool,
+    ) -> Outcome {
         let age_us = self.clock.wall_us().saturating_sub(made_us);
         if i128::from(age_us) > self.age_max.as_micros().cast_signed() {
             return Err(Refusal::Stale { age_us });
         }
         let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
-        let keys = rows.iter().map(|(key, _)| self.row(key.clone()).map(|(key, _)| key));
+        let keys =
+            rows.iter().map(|(key, _)| self.row(key.clone(), as_stand_in).map(|(key, _)| key));
         let lives = lives(&keys.collect::<Result<Vec<_>, _>>()?);
-        self.replica.apply(rows).await.map_err(|failure| refusal(&failure))?;
+        if as_stand_in {
+            self.admit(rows.iter().map(|(key, row)| key.len() + row.len()).sum())?;
+        }
+        let missed = if as_stand_in { missed.into() } else { self.coordinator.hinted(missed) };
+        self.replica.apply(rows, &missed).await.map_err(|failure| refusal(&failure))?;
         self.still_live(&lives)?;
+        Ok((Answer::Applied, Body::new()))
+    }
+
+    /// Takes in rows of another node, if there is room for them.
+    fn admit(&self, bytes: usize) -> Result<(), Refusal> {
+        if self.replica.held().admit(bytes) { Ok(()) } else { Err(Refusal::NoStandIn) }
+    }
+
+    /// Keeps hints of rows that this node has.
+    async fn keep_hints(&self, body: Bytes, missed: &[HostId]) -> Outcome {
+        let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
+        let keys: Vec<Bytes> = rows.into_iter().map(|(key, _)| key).collect();
+        let missed = self.coordinator.hinted(missed);
+        let kept = self.replica.keep_hints(keys, &missed).await;
+        kept.map_err(|_| Refusal::StoreFailed)?;
         Ok((Answer::Applied, Body::new()))
     }
 
     fn read_range(
         &self,
+        table: &Table,
         life: TableLife,
         tokens: &RangeInclusive<Token>,
         asked: &KeyRange,
         order: Order,
         rows_max: u32,
     ) -> Outcome {
-        let table = self.table(life, tokens)?;
         // What this node has outside of these tokens may be of partitions that are not its own.
         let range = asked.within(&life.range_of_tokens(tokens));
         if range.is_empty() {
@@ -199,19 +241,21 @@ impl PeerHandler {
     }
 
     /// The row of a key, if the table's life that the key names is the living one and this node owns
-    /// a part of the row.
-    fn row(&self, key: Bytes) -> Result<(RowKey, Arc<Table>), Refusal> {
+    /// a part of the row, or stands in for one who does.
+    fn row(&self, key: Bytes, as_stand_in: bool) -> Result<(RowKey, Arc<Table>), Refusal> {
         let key = RowKey::read(key).map_err(|_| Refusal::Damaged)?;
         let token = key.token();
-        let table = self.table(key.life(), &(token..=token))?;
+        let table = self.table(key.life(), &(token..=token), as_stand_in)?;
         Ok((key, table))
     }
 
-    /// The table, if this is its living life and this node owns a part of all these tokens.
+    /// The table, if this is its living life and this node owns a part of all these tokens, or stands
+    /// in for those who do.
     fn table(
         &self,
         life: TableLife,
         tokens: &RangeInclusive<Token>,
+        as_stand_in: bool,
     ) -> Result<Arc<Table>, Refusal> {
         let snapshot = self.cluster.snapshot().ok_or(Refusal::NotReady)?;
         let epoch = snapshot.epoch();
@@ -221,7 +265,9 @@ impl PeerHandler {
         let ring = &snapshot.ring;
         let mine = |partition| placement.replicas(partition).contains(&self.cluster.me());
         let (first, last) = (ring.partition_of(*tokens.start()), ring.partition_of(*tokens.end()));
-        let owns_all = if first == last {
+        let owns_all = if as_stand_in {
+            true
+        } else if first == last {
             mine(first)
         } else {
             ring.partitions().iter().filter(|it| (first..=last).contains(it)).all(mine)
@@ -249,8 +295,9 @@ fn is_about_rows(request: &Request) -> bool {
         request,
         Request::Write { .. }
             | Request::Apply { .. }
-            | Request::ReadRow
+            | Request::ReadRow { .. }
             | Request::ReadRange { .. }
+            | Request::Hint { .. }
     )
 }
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use repair::version::SiblingLimits;
 use ring::register::SeedList;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::environment::{Committing, Environment, Threads};
@@ -20,13 +20,13 @@ use crate::clock::{Clock, HybridClock, LEASE_US, Random};
 use crate::cluster::Cluster;
 use crate::commits::{AnyMutation, Commits};
 use crate::config::{Config, TestingPromise};
-use crate::coord::{Coordinator, Patience};
+use crate::coord::{Coordinator, MENDINGS_MAX, Patience};
 use crate::front::{Front, FrontParts};
 use crate::network::{Listening, Purpose};
 use crate::peer::{Introduce, Listener, Pool, PoolOptions};
 use crate::plan::LocalNode;
 use crate::register::{Keeper, ProposalQueue, Proposals};
-use crate::replica::Replica;
+use crate::replica::{Held, Replica};
 use crate::store::commit::{CommitLoop, Promise, QueueLimits, queue};
 use crate::store::engine::Engine;
 use crate::store::rocks::RocksOptions;
@@ -34,6 +34,7 @@ use crate::store::{self, Opened, clock_bound};
 use crate::upkeep;
 use crate::upkeep::dead_lives::DeadLives;
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
+use crate::upkeep::handoff::{HandOff, HandOffProgress};
 use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase};
 
 /// How long a stopping node waits for the requests that it has begun.
@@ -170,6 +171,7 @@ struct Parts {
     coordinator: Arc<Coordinator>,
     proposals: Arc<Proposals>,
     phase: Arc<ArcSwap<Phase>>,
+    handoff: Arc<HandOffProgress>,
 }
 
 impl Parts {
@@ -213,7 +215,8 @@ impl Parts {
             Arc::clone(&pool),
             Arc::clone(&clock),
         ));
-        let replica = Arc::new(Replica::new(Arc::clone(&engine), commits.clone()));
+        let held = Held::up_to(config.standin.bytes_max.bytes());
+        let replica = Arc::new(Replica::new(Arc::clone(&engine), commits.clone(), held));
         let coordinator = Arc::new(Coordinator {
             cluster: Arc::clone(&cluster),
             pool: Arc::clone(&pool),
@@ -222,6 +225,9 @@ impl Parts {
             clock: Arc::clone(&clock),
             random: random.clone(),
             patience: Patience { read: config.timeouts.read, write: config.timeouts.write },
+            hint_window: config.hints.window,
+            counters: Arc::default(),
+            mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
         });
         let (proposals, queued) = Proposals::new(
             Arc::clone(&cluster),
@@ -247,6 +253,7 @@ impl Parts {
             coordinator,
             proposals: Arc::new(proposals),
             phase: Arc::new(ArcSwap::from_pointee(Phase::Seeds { silent: Vec::new() })),
+            handoff: Arc::default(),
             version,
             config,
         };
@@ -304,6 +311,8 @@ impl Parts {
         let (cluster, engine) = (Arc::clone(&self.cluster), Arc::clone(&self.engine));
         let dead_lives = DeadLives { cluster, engine };
         tasks.spawn(async move { dead_lives.run().await });
+        let handoff = self.handoff();
+        tasks.spawn(async move { handoff.run().await });
         tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
         if let Some(port) = listeners.admin {
             let admin = self.admin(front);
@@ -336,6 +345,17 @@ impl Parts {
             },
             age_max: self.config.gc.age / 2,
         })
+    }
+
+    fn handoff(&self) -> HandOff {
+        HandOff {
+            cluster: Arc::clone(&self.cluster),
+            pool: Arc::clone(&self.pool),
+            replica: Arc::clone(&self.replica),
+            clock: Arc::clone(&self.clock),
+            rate: self.config.hints.rate.bytes(),
+            progress: Arc::clone(&self.handoff),
+        }
     }
 
     fn membership(&self) -> Membership {
@@ -374,6 +394,8 @@ impl Parts {
             peers: Arc::clone(self.pool.counters()),
             engine: Arc::clone(&self.engine),
             skews: self.introduction.skews.clone(),
+            coordination: Arc::clone(&self.coordinator.counters),
+            handoff: Arc::clone(&self.handoff),
             clients: Arc::clone(front.counters()),
             version: self.version,
         }

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn frame(id: u64, body: &[u8]) -> (Head, BytesMut) {
-        let request = Request::Apply { made_us: -5 };
+        let request = Request::Apply { made_us: -5, missed: Vec::new(), as_stand_in: true };
         let head = Head::Request { id, epoch: 9, wait_ms: 100, request };
         let mut out = BytesMut::new();
         write(&head, &Body::from_iter([Bytes::copy_from_slice(body)]), &mut out);

@@ -14,7 +14,7 @@ use types::Consistency;
 use uuid::Uuid;
 
 /// The version of the internode protocol.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// Which of a peer's connections a message takes, so that a long answer never delays gossip.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -84,15 +84,26 @@ pub enum Request {
     Write {
         /// How many replicas the client waits for.
         level: Consistency,
+        /// You are the first who stands in for replicas that are all dead.
+        as_stand_in: bool,
     },
     /// Merge these rows of one partition, all or none. Body: a [`RowList`]; a row of a
     /// last-write-wins table may lack what was known of it before.
     Apply {
         /// When the sender read or made the rows, by its wall clock, in microseconds.
         made_us: i64,
+        /// Keep hints, beside the rows, that these replicas have missed them.
+        missed: Vec<HostId>,
+        /// You stand in for a dead replica.
+        as_stand_in: bool,
     },
     /// The row under this key, which is the body.
-    ReadRow,
+    ReadRow {
+        /// You may hold it for another node.
+        as_stand_in: bool,
+        /// A digest of it will do.
+        digest: bool,
+    },
     /// Rows of a stretch of keys in their order. Body: the first key of the stretch, then the first
     /// behind it; nothing where it has no end but that of its tokens.
     ReadRange {
@@ -110,11 +121,19 @@ pub enum Request {
         rows_max: u32,
         /// Whether to read from the last row to the first.
         is_reverse: bool,
+        /// You may hold rows for another node.
+        as_stand_in: bool,
     },
     /// Does this member answer you?
     Probe {
         /// Who is silent towards the asking node.
         host: HostId,
+    },
+    /// Keep hints that these replicas have missed rows that you have. Body: the rows' keys, as a
+    /// [`RowList`] without rows.
+    Hint {
+        /// The replicas.
+        missed: Vec<HostId>,
     },
 }
 
@@ -152,6 +171,8 @@ pub enum Answer {
     Refused(Refusal),
     /// The member that you asked about does not answer me either.
     Silent,
+    /// A digest of the row.
+    Digest([u8; 16]),
 }
 
 /// Why a node did not do what it was asked. Nothing was done.
@@ -197,6 +218,9 @@ pub enum Refusal {
         /// The epoch that the refusing node knows.
         epoch: u64,
     },
+    /// I hold as much for other nodes as I may.
+    #[error("no room for rows of other nodes")]
+    NoStandIn,
 }
 
 /// The head of a frame.

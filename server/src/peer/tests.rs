@@ -16,6 +16,8 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::network::TcpNetwork;
 
+const READ: Request = Request::ReadRow { as_stand_in: false, digest: false };
+
 struct Local {
     name: &'static str,
     host: HostId,
@@ -85,7 +87,7 @@ impl Handler for Counting {
 impl Handler for Echo {
     async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
         match received.request {
-            Request::ReadRow => Some((Answer::Row, Body::from_iter([received.body]))),
+            Request::ReadRow { .. } => Some((Answer::Row, Body::from_iter([received.body]))),
             _ => None,
         }
     }
@@ -149,7 +151,7 @@ async fn many_requests_get_their_own_answers() {
     let asked = (0..100).map(|number| {
         let deadline = SystemClock.now() + Duration::from_secs(20);
         let body = Bytes::from(number.to_string());
-        pool.call(to, Class::Rows, 7, Request::ReadRow, Body::from_iter([body]), deadline)
+        pool.call(to, Class::Rows, 7, READ, Body::from_iter([body]), deadline)
     });
     let replies = futures::future::join_all(asked).await;
     for (number, reply) in replies.into_iter().enumerate() {
@@ -166,7 +168,7 @@ async fn a_peer_that_cannot_be_reached_was_never_sent_anything() {
     let address = unused.local_addr().unwrap();
     drop(unused);
     let to = Target { address, host: None };
-    let outcome = ask(&pool(local("c", 1, None)), to, Request::ReadRow, "x").await;
+    let outcome = ask(&pool(local("c", 1, None)), to, READ, "x").await;
     assert!(matches!(outcome, Err(CallError::NotSent { .. })), "{outcome:?}");
 }
 
@@ -185,7 +187,7 @@ async fn a_broken_connection_loses_what_was_under_way_and_is_dialled_anew() {
     let pool = pool(local("c", 1, None));
     for _ in 0..2 {
         let breaking = async { drop(greeted(&far).await) };
-        let (outcome, ()) = tokio::join!(ask(&pool, to, Request::ReadRow, "x"), breaking);
+        let (outcome, ()) = tokio::join!(ask(&pool, to, READ, "x"), breaking);
         assert_eq!(outcome.unwrap_err(), CallError::Lost);
     }
 }
@@ -208,7 +210,7 @@ async fn greeted(far: &TcpListener) -> tokio::net::TcpStream {
 async fn another_node_at_the_address_gets_nothing() {
     let address = listener(local("c", 2, None)).await;
     let to = Target { address, host: Some(host(3)) };
-    let outcome = ask(&pool(local("c", 1, None)), to, Request::ReadRow, "x").await;
+    let outcome = ask(&pool(local("c", 1, None)), to, READ, "x").await;
     assert!(matches!(outcome, Err(CallError::NotSent { .. })), "{outcome:?}");
 }
 
@@ -221,7 +223,7 @@ async fn clusters_do_not_mix() {
     for (near, far, phrase) in cases {
         let address = listener(far).await;
         let to = Target { address, host: None };
-        match ask(&pool(near), to, Request::ReadRow, "x").await {
+        match ask(&pool(near), to, READ, "x").await {
             Err(CallError::NotSent { why }) => assert!(why.contains(phrase), "{why}"),
             other => panic!("{other:?}"),
         }
@@ -237,7 +239,7 @@ async fn a_request_under_way_is_finished_although_its_connection_breaks() {
     let mut out = bytes::BytesMut::new();
     let hello = local("c", 1, None).hello(Class::Rows);
     codec::write(&Head::Hello(hello), &Body::new(), &mut out);
-    let request = Request::Write { level: types::Consistency::One };
+    let request = Request::Write { level: types::Consistency::One, as_stand_in: false };
     let head = Head::Request { id: 1, epoch: 0, wait_ms: 1_000, request };
     codec::write(&head, &Body::new(), &mut out);
     stream.write_all(&out).await.unwrap();
@@ -257,9 +259,9 @@ async fn a_request_that_is_too_long_is_not_sent_and_the_connection_lives_on() {
     let to = Target { address, host: None };
     let deadline = SystemClock.now() + Duration::from_secs(20);
     let long = Body::from_iter([Bytes::from(vec![0; 1 << 20])]);
-    let outcome = pool.call(to, Class::Rows, 7, Request::ReadRow, long, deadline).await;
+    let outcome = pool.call(to, Class::Rows, 7, READ, long, deadline).await;
     assert!(matches!(outcome, Err(CallError::NotSent { .. })), "{outcome:?}");
-    assert_eq!(ask(&pool, to, Request::ReadRow, "x").await.unwrap().body, Bytes::from("x"));
+    assert_eq!(ask(&pool, to, READ, "x").await.unwrap().body, Bytes::from("x"));
 }
 
 #[tokio::test]
@@ -270,7 +272,7 @@ async fn what_finds_the_queue_full_is_refused_at_once() {
     let deadline = SystemClock.now() + Duration::from_secs(20);
     let call = || {
         let to = Target { address: far.local_addr().unwrap(), host: None };
-        pool.call(to, Class::Rows, 7, Request::ReadRow, Body::new(), deadline)
+        pool.call(to, Class::Rows, 7, READ, Body::new(), deadline)
     };
     let mut calls = [call(), call(), call(), call()].map(Box::pin);
     let refused = calls.iter_mut().filter_map(|call| call.as_mut().now_or_never());
@@ -284,7 +286,7 @@ fn leave(pool: &Pool, address: SocketAddr, body: Bytes) {
     let to = Target { address, host: None };
     let deadline = SystemClock.now() + Duration::from_secs(20);
     let body = Body::from_iter([body]);
-    drop(pool.call(to, Class::Rows, 7, Request::ReadRow, body, deadline));
+    drop(pool.call(to, Class::Rows, 7, READ, body, deadline));
 }
 
 #[tokio::test]

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use repair::cells::{self, Kind, kind_of};
 use repair::version::{ActorRule, Minter, SafeRule, Siblings, apply};
+use ring::HostId;
 
 use super::change::removes_only;
+use super::hints::{Missed, put_hints};
 use super::stamp::{Epochs, put_row, read_row};
 use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
@@ -54,6 +56,8 @@ pub enum Incoming {
 pub struct Apply<R = SafeRule> {
     /// The rows.
     pub rows: Vec<Incoming>,
+    /// Who has missed them.
+    pub missed: Missed,
     /// The actor rule; tests plant unsafe ones here.
     pub rule: R,
     /// Where damage and duplicates are counted.
@@ -72,7 +76,11 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
-        let Self { rows, rule, counters } = self;
+        let Self { rows, missed, rule, counters } = self;
+        let keys: Vec<Bytes> = match missed.is_empty() {
+            true => Vec::new(),
+            false => rows.iter().map(|row| row.key().clone()).collect(),
+        };
         let mut merged: BTreeMap<RowKey, Siblings> = BTreeMap::new();
         let mut operands = Vec::new();
         for incoming in rows {
@@ -96,6 +104,7 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
         for (key, operand) in operands {
             view.merge(Family::Rows, key, operand);
         }
+        put_hints(view, keys.iter().map(AsRef::as_ref), &missed);
         Ok(())
     }
 }
@@ -144,6 +153,14 @@ impl Incoming {
         }
     }
 
+    /// The key under which it is stored.
+    fn key(&self) -> &Bytes {
+        match self {
+            Self::Siblings { key, .. } => key.as_bytes(),
+            Self::Cells { key, .. } => key,
+        }
+    }
+
     fn is_removal(&self) -> bool {
         match self {
             Self::Siblings { row, .. } => row.is_tombstone(),
@@ -165,14 +182,20 @@ impl Incoming {
 
 impl Replica {
     /// Merges rows and range tombstones of another copy, as they are stored there, into this one;
-    /// the answer comes after their fsync. All are merged, or none.
+    /// the answer comes after their fsync. All are merged, or none. Hints of those who have `missed`
+    /// them are kept in the same batch.
     ///
     /// # Errors
     /// [`ApplyFailure`].
-    pub async fn apply(&self, rows: Vec<(Bytes, Bytes)>) -> Result<(), ApplyFailure> {
+    pub async fn apply(
+        &self,
+        rows: Vec<(Bytes, Bytes)>,
+        missed: &[HostId],
+    ) -> Result<(), ApplyFailure> {
         let rows = rows.into_iter().map(|(key, value)| Incoming::read(key, value));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let apply = Apply { rows, rule: SafeRule, counters: Arc::clone(&self.counters) };
+        let (missed, counters) = (missed.into(), Arc::clone(&self.counters));
+        let apply = Apply { rows, missed, rule: SafeRule, counters };
         self.commits.submit(apply).await.unwrap_or_else(|error| Err(failure(&error)))
     }
 }

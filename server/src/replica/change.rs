@@ -30,6 +30,14 @@ pub enum Change {
 }
 
 impl Change {
+    /// The key under which it is stored.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Self::Versioned { key, .. } => key.as_bytes(),
+            Self::Cells { key, .. } => key,
+        }
+    }
+
     /// Whether the operand of blind changes can be read: a store takes in nothing else.
     pub(super) fn is_readable(&self) -> bool {
         match self {

@@ -18,6 +18,10 @@ pub enum RowCopy {
     Cells(cells::Row),
 }
 
+/// A digest of a whole row, as reads compare them: the first 16 bytes of its BLAKE3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowDigest(pub [u8; 16]);
+
 /// Why bytes are no row of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CopyError {
@@ -55,6 +59,13 @@ impl RowCopy {
             Self::Siblings(row) => row.encode(),
             Self::Cells(row) => row.encode(),
         }
+    }
+
+    /// A digest of the row as it is stored and sent: equal rows have equal ones.
+    pub fn digest(&self) -> RowDigest {
+        let hash = blake3::hash(&self.encode());
+        let (digest, _) = hash.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
+        RowDigest(*digest)
     }
 
     /// Takes in what another copy of the row knows.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use repair::cells::{Kind, Ranges, kind_of};
 
-use super::{Replica, RowCopy};
+use super::{Replica, RowCopy, RowDigest};
 use crate::metadata::Conflict;
 use crate::store::engine::{Family, KeyRange, Order};
 use crate::store::keys::RowKey;
@@ -51,6 +51,15 @@ impl Replica {
         let mut row = row.and_then(RowCopy::into_cells).unwrap_or_default();
         row.delete(deletion);
         Ok(Some(RowCopy::Cells(row)))
+    }
+
+    /// A digest of this copy of a row; that of an empty row where there is none.
+    ///
+    /// # Errors
+    /// As [`Replica::fetch`].
+    pub fn digest(&self, conflict: Conflict, key: &RowKey) -> Result<RowDigest, FetchFailure> {
+        let row = self.fetch(conflict, key)?;
+        Ok(row.unwrap_or_else(|| RowCopy::new(conflict)).digest())
     }
 
     /// The first rows of `range` in `order`: as many as asked for, fewer where the range ends or

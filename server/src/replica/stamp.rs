@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use repair::version::{
     ActorRule, Dot, EpochSource, Minter, SafeRule, Siblings, StampError, Stamped, Write,
     stamp_after,
 };
+use ring::HostId;
 
+use super::hints::{Missed, put_hints};
 use super::{Change, FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
 use crate::store::engine::Family;
@@ -37,6 +40,8 @@ pub enum StampFailure {
 pub struct Stamp<R = SafeRule> {
     /// What it does, in this order: a later change of a row has seen the earlier ones.
     pub changes: Vec<Change>,
+    /// Who has missed it already.
+    pub missed: Missed,
     /// Under which actor; tests plant unsafe rules here.
     pub rule: R,
     /// Where damage is counted.
@@ -56,7 +61,8 @@ impl<R: ActorRule + Send + 'static> Mutation for Stamp<R> {
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
-        let Self { changes, rule, counters } = self;
+        let Self { changes, missed, rule, counters } = self;
+        let keys: Vec<_> = hinted_keys(&changes, &missed);
         let mut stamping = Stamping { rows: BTreeMap::new(), stamped: Vec::new() };
         let mut operands = Vec::new();
         for change in changes {
@@ -76,8 +82,17 @@ impl<R: ActorRule + Send + 'static> Mutation for Stamp<R> {
         for (key, operand) in operands {
             view.merge(Family::Rows, key, operand);
         }
+        put_hints(view, keys.iter().map(AsRef::as_ref), &missed);
         Ok(stamping.stamped)
     }
+}
+
+/// The keys of the rows that are to be hinted; none where nobody has missed them.
+fn hinted_keys(changes: &[Change], missed: &[HostId]) -> Vec<Bytes> {
+    if missed.is_empty() {
+        return Vec::new();
+    }
+    changes.iter().map(Change::key).cloned().collect()
 }
 
 /// The versioned changes of a write, so far.
@@ -132,15 +147,21 @@ impl Stamping {
 
 impl Replica {
     /// Carries out a client's write of rows of one partition on this copy, all of it or none; the
-    /// answer comes after its fsync, with what became of the versioned changes, in order.
+    /// answer comes after its fsync, with what became of the versioned changes, in order. Hints of
+    /// those who have `missed` it already are kept in the same batch.
     ///
     /// # Errors
     /// [`StampFailure`].
-    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<Stamped>, StampFailure> {
+    pub async fn write(
+        &self,
+        changes: Vec<Change>,
+        missed: &[HostId],
+    ) -> Result<Vec<Stamped>, StampFailure> {
         if !changes.iter().all(Change::is_readable) {
             return Err(StampFailure::Damaged);
         }
-        let stamp = Stamp { changes, rule: SafeRule, counters: Arc::clone(&self.counters) };
+        let (missed, counters) = (missed.into(), Arc::clone(&self.counters));
+        let stamp = Stamp { changes, missed, rule: SafeRule, counters };
         self.commits.submit(stamp).await.unwrap_or_else(|error| Err(failure(&error)))
     }
 }

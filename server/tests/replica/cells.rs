@@ -12,7 +12,7 @@ use repair::version::{self, Columns, SafeRule, SiblingLimits, StampError, Versio
 use ring::Token;
 use starling_server::metadata::Conflict::{Lww, Siblings};
 use starling_server::replica::{
-    Apply, ApplyFailure, Change, FetchFailure, Incoming, ReplicaPage, RowCopy, StampFailure,
+    Apply, ApplyFailure, Change, FetchFailure, Incoming, Missed, ReplicaPage, RowCopy, StampFailure,
 };
 use starling_server::store::commit::CommitError;
 use starling_server::store::engine::{Family, KeyRange, Order};
@@ -68,7 +68,7 @@ fn stored(store: &Store, key: &RowKey) -> Option<Bytes> {
 
 fn apply(store: &mut Store, rows: Vec<Incoming>) -> Result<(), Refused<ApplyFailure>> {
     let counters = std::sync::Arc::clone(&store.counters);
-    Ok(store.committer.run(Apply { rows, rule: SafeRule, counters })??)
+    Ok(store.committer.run(Apply { rows, missed: Missed::new(), rule: SafeRule, counters })??)
 }
 
 #[test]
@@ -294,9 +294,9 @@ fn what_cannot_be_read_is_taken_in_from_nobody() {
     for bad in [Vec::new(), b"?".to_vec(), spoilt, poisoned] {
         let bad = Bytes::from(bad);
         let sent = vec![(key.clone(), good.clone()), (key.clone(), bad.clone())];
-        assert_eq!(block_on(replica.apply(sent)), Err(ApplyFailure::Damaged));
+        assert_eq!(block_on(replica.apply(sent, &[])), Err(ApplyFailure::Damaged));
         let change = Change::Cells { key: key.clone(), operand: bad };
-        assert_eq!(block_on(replica.write(vec![change])), Err(StampFailure::Damaged));
+        assert_eq!(block_on(replica.write(vec![change], &[])), Err(StampFailure::Damaged));
     }
 }
 

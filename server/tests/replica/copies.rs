@@ -10,7 +10,9 @@ use repair::version::{
 };
 use starling_server::commits::Commits;
 use starling_server::metadata::Conflict;
-use starling_server::replica::{self, ApplyFailure, FetchFailure, Replica, Stamp, StampFailure};
+use starling_server::replica::{
+    self, ApplyFailure, FetchFailure, Held, Missed, Replica, Stamp, StampFailure,
+};
 use starling_server::store::commit::{CommitError, Job, Promise, QueueLimits, queue};
 use starling_server::store::engine::{Family, KeyRange, Order};
 use starling_server::store::identity::EpochError;
@@ -45,7 +47,12 @@ fn writers_of_one_row_in_one_group_get_different_dots_and_one_fsync() {
         .map(|number| {
             let (key, write) = (key(1), insert(&number.to_string()));
             let changes = vec![replica::Change::Versioned { key, write }];
-            Job::new(Stamp { changes, rule: SafeRule, counters: Arc::clone(&store.counters) })
+            Job::new(Stamp {
+                changes,
+                missed: Missed::new(),
+                rule: SafeRule,
+                counters: Arc::clone(&store.counters),
+            })
         })
         .unzip();
     store.committer.run_group(jobs).unwrap();
@@ -182,7 +189,7 @@ pub(crate) fn reader(disk: &MemoryDisk) -> Replica {
     let engine = Arc::clone(&opened.engine);
     let (handle, _) =
         queue(opened, QueueLimits::default(), Promise::AfterSync).expect("the disk reads");
-    Replica::new(engine, Commits::new(handle))
+    Replica::new(engine, Commits::new(handle), Held::up_to(1 << 20))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use repair::version::{Change, Columns, Expiry, SafeRule, VersionVector};
-use starling_server::replica::{self, Stamp};
+use starling_server::replica::{self, Missed, Stamp};
 use starling_server::store::commit::{Job, Mutation, Pending, Promise};
 
 use super::store::{Store, key, write};
@@ -34,7 +34,7 @@ fn job(store: &Store, row: u64) -> (Job<Stamp>, Pending<<Stamp as Mutation>::Ans
     let write = write(&VersionVector::default(), insert);
     let counters = Arc::clone(&store.counters);
     let changes = vec![replica::Change::Versioned { key: key(row), write }];
-    Job::new(Stamp { changes, rule: SafeRule, counters })
+    Job::new(Stamp { changes, missed: Missed::new(), rule: SafeRule, counters })
 }
 
 /// How many acknowledged rows are gone after all cuts, of how many.

@@ -7,7 +7,7 @@ use repair::version::{
     Change, Column, ColumnChange, Columns, Expiry, SafeRule, StampError, VersionVector,
 };
 use ring::{HostId, Strategy, Tally};
-use starling_server::coord::{ReadOp, ReadStep};
+use starling_server::coord::{Asking, Footing, FoundRow, Hosts, ReadOp, ReadStep};
 use starling_server::metadata::Conflict;
 use starling_server::replica::{RowCopy, StampFailure};
 use types::Consistency;
@@ -69,10 +69,22 @@ fn a_select_after_ones_own_delete_is_never_answered_by_a_replica_that_missed_it(
     let hosts = [3, 2, 1].map(|number| HostId(Uuid::from_u128(number)));
     let strategy = Strategy::Simple { replication_factor: 3 };
     let tally = Tally::new(Consistency::One, &strategy, "dc", hosts.map(|host| (host, "dc")));
-    let (mut read, steps) = ReadOp::ask(&hosts, tally, Conflict::Siblings, Some(context));
-    assert_eq!(steps[..], [ReadStep::Ask { of: hosts[0] }]);
-    let steps = read.on_row(hosts[0], copy(&third).as_ref());
-    assert_eq!(steps[..], [hosts[1], hosts[2]].map(|of| ReadStep::Ask { of }));
-    let steps = read.on_row(hosts[1], copy(&second).as_ref());
-    assert_eq!(steps[..], [ReadStep::Answer(Ok(copy(&first).unwrap()))]);
+    let (mut read, steps) = ReadOp::ask(Asking {
+        replicas: hosts.into_iter().collect(),
+        stand_ins: Hosts::new(),
+        others: Hosts::new(),
+        tally,
+        write_quorum: None,
+        conflict: Conflict::Siblings,
+        at_least: Some(context),
+    });
+    let ask = |of| ReadStep::AskRow { of, as_stand_in: false };
+    assert_eq!(steps[..], [ask(hosts[0])]);
+    let steps = read.on_row(hosts[0], copy(&third));
+    assert_eq!(steps[..], [hosts[1], hosts[2]].map(ask));
+    let steps = read.on_row(hosts[1], copy(&second));
+    let row = copy(&first).unwrap();
+    let footing = Footing { replicas: 2, stand_ins: 0 };
+    let found = ReadStep::Answer(Ok(FoundRow { row: row.clone(), footing }));
+    assert_eq!(steps[..], [found, ReadStep::RepairLater { to: hosts[0], row }]);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use repair::version::{self, ActorRule, SiblingLimits, Siblings, Stamped, VersionVector, Write};
 use ring::{StoreId, Token};
 use starling_server::replica::{
-    Apply, ApplyFailure, Change, Incoming, ReplicaCounters, Stamp, StampFailure,
+    Apply, ApplyFailure, Change, Incoming, Missed, ReplicaCounters, Stamp, StampFailure,
 };
 use starling_server::store::commit::{CommitError, Committer, Mutation, Promise, View};
 use starling_server::store::engine::{Engine, Family};
@@ -89,7 +89,8 @@ impl Store {
         changes: Vec<Change>,
         rule: R,
     ) -> Result<Vec<Stamped>, Refused<StampFailure>> {
-        let stamp = Stamp { changes, rule, counters: Arc::clone(&self.counters) };
+        let stamp =
+            Stamp { changes, missed: Missed::new(), rule, counters: Arc::clone(&self.counters) };
         Ok(self.committer.run(stamp)??)
     }
 
@@ -100,7 +101,8 @@ impl Store {
         rule: R,
     ) -> Result<(), Refused<ApplyFailure>> {
         let rows = vec![Incoming::Siblings { key, row: incoming }];
-        let apply = Apply { rows, rule, counters: Arc::clone(&self.counters) };
+        let apply =
+            Apply { rows, missed: Missed::new(), rule, counters: Arc::clone(&self.counters) };
         Ok(self.committer.run(apply)??)
     }
 

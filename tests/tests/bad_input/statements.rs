@@ -86,7 +86,7 @@ const CASES: &[(&str, i32, &str)] = &[
     ("CREATE TABLE app.x (bag set<text> PRIMARY KEY)", INVALID, "bag"),
     ("CREATE TABLE app.x (k int PRIMARY KEY) WITH nosuch = 1", CONFIG, "nosuch"),
     ("CREATE TABLE app.x (k int PRIMARY KEY) WITH conflict = 'sometimes'", CONFIG, "sometimes"),
-    ("CREATE TABLE app.x (k int PRIMARY KEY) WITH sloppy_quorum = true", CONFIG, "sloppy_quorum"),
+    ("CREATE TABLE app.x (k int PRIMARY KEY) WITH sloppy_quorum = 1", CONFIG, "sloppy_quorum"),
     ("CREATE KEYSPACE x WITH replication = {'class': 'NoSuch'}", CONFIG, "NoSuch"),
     (
         "CREATE KEYSPACE x WITH replication = {'class': 'SimpleStrategy'}",

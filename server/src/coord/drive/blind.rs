@@ -8,14 +8,18 @@ use futures::StreamExt;
 use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use ring::HostId;
+use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Coordinator;
+use super::mend::Unfinished;
 use super::place::{News, PLACINGS_MAX, Place};
 use super::write::row_list;
 use crate::coord::blind::{BlindOp, BlindStep};
 use crate::coord::error::WriteError;
+use crate::coord::footing::Footing;
 use crate::coord::request::{PartitionWrite, RowChange};
+use crate::coord::sends::SendTo;
 use crate::peer::{Answer, Body, Refusal, Reply, Request};
 use crate::replica::ApplyFailure;
 
@@ -28,12 +32,18 @@ enum Sent {
     Refused(WriteError, News),
 }
 
+impl From<Sent> for bool {
+    fn from(sent: Sent) -> Self {
+        matches!(sent, Sent::Acknowledged)
+    }
+}
+
 impl Coordinator {
     pub(super) async fn write_cells(
         &self,
         write: &PartitionWrite,
         deadline: Instant,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Footing, WriteError> {
         let rows: Vec<_> = write.changes.iter().filter_map(cells).collect();
         let body = row_list(&rows);
         let mut placings = 1;
@@ -56,25 +66,37 @@ impl Coordinator {
         body: &Bytes,
         deadline: Instant,
         news: &mut News,
-    ) -> Result<(), WriteError> {
-        let tally = place.tally.clone();
-        let (mut op, mut steps) = BlindOp::place(self.cluster.me(), &place.replicas, tally);
-        let mut sends = FuturesUnordered::new();
+    ) -> Result<Footing, WriteError> {
+        let (mut op, mut steps) = BlindOp::place(self.cluster.me(), &place.holders);
+        let (mut sends, mut is_mended) = (FuturesUnordered::new(), false);
+        let keys = || rows.iter().map(|(key, _)| key.clone()).collect();
         loop {
+            let mut answer = None;
             for step in steps {
                 match step {
-                    BlindStep::Send { to } => {
-                        sends.push(self.send_to(place, to, rows, body, deadline));
+                    BlindStep::Send(send) => {
+                        sends.push(self.send_to(place, send, rows, body, deadline));
                     }
-                    BlindStep::Answer(outcome) => return outcome,
+                    BlindStep::Answer(outcome) => answer = Some(outcome),
+                    BlindStep::Mend(hints) => {
+                        is_mended = true;
+                        self.mend_now(place, hints, keys());
+                    }
                 }
+            }
+            if let Some(outcome) = answer {
+                if !is_mended {
+                    let (place, keys) = (place.clone(), keys());
+                    self.mend(Unfinished { place, op, sends, keys, deadline });
+                }
+                return outcome;
             }
             steps = match timeout_at(deadline, sends.next()).await {
                 Ok(Some((from, Sent::Acknowledged))) => op.on_acknowledged(from),
-                Ok(Some((_, Sent::Lost))) => op.on_lost(),
-                Ok(Some((_, Sent::Refused(why, told)))) => {
+                Ok(Some((from, Sent::Lost))) => op.on_lost(from),
+                Ok(Some((from, Sent::Refused(why, told)))) => {
                     news.note(told);
-                    op.on_refused(&why)
+                    op.on_refused(from, &why)
                 }
                 Ok(None) | Err(_) => op.on_deadline(),
             };
@@ -87,16 +109,19 @@ impl Coordinator {
     fn send_to(
         &self,
         place: &Place,
-        to: HostId,
+        send: SendTo,
         rows: &[(Bytes, Bytes)],
         body: &Bytes,
         deadline: Instant,
-    ) -> impl Future<Output = (HostId, Sent)> + use<'_> {
+    ) -> impl Future<Output = (HostId, Sent)> + Send + use<> {
+        let SendTo { to, as_stand_in, missed } = send;
         if to == self.cluster.me() {
-            let rows = rows.to_vec();
-            return Either::Left(async move { (to, applied(&self.replica.apply(rows).await)) });
+            let (replica, rows) = (Arc::clone(&self.replica), rows.to_vec());
+            let missed = self.hinted(&missed);
+            return Either::Left(async move { (to, applied(&replica.apply(rows, &missed).await)) });
         }
-        let request = Request::Apply { made_us: self.clock.wall_us() };
+        let missed = missed.into_vec();
+        let request = Request::Apply { made_us: self.clock.wall_us(), missed, as_stand_in };
         let reply = self.call(place, to, request, Body::from_iter([body.clone()]), deadline);
         let epoch = place.snapshot.epoch();
         Either::Right(
@@ -135,6 +160,7 @@ fn answered(reply: &Reply, epoch: u64) -> Sent {
         Refusal::NotReplica { .. } | Refusal::TableEnded { .. } => WriteError::Outdated,
         Refusal::Overloaded => WriteError::Overloaded,
         Refusal::NoSpace => WriteError::NoSpace,
+        Refusal::NoStandIn => WriteError::Overloaded,
         Refusal::NotReady => WriteError::NotReady,
         Refusal::Damaged => WriteError::Damaged,
         Refusal::UnknownTable { .. } | Refusal::Stale { .. } | Refusal::StoreFailed => {

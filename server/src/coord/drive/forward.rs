@@ -16,8 +16,9 @@ use types::Consistency;
 use super::Coordinator;
 use super::place::{News, Place};
 use crate::coord::error::{PlaceError, WriteError};
+use crate::coord::footing::Footing;
 use crate::coord::request::{PartitionWrite, RowChange};
-use crate::coord::write::Written;
+use crate::coord::write::{Carried, Written};
 use crate::metadata::Table;
 use crate::peer::{Answer, Body, CallError, Refusal, Request, RowList};
 use crate::store::keys::RowKey;
@@ -52,7 +53,7 @@ pub(super) struct Outcome {
 
 impl Coordinator {
     /// Carries out a write of one partition that another node forwarded, this one being a replica
-    /// of all its rows. Answers what became of it, to be sent back.
+    /// of all its rows or the first who stands in for them. Answers what became of it, to be sent back.
     ///
     /// # Errors
     /// [`Refusal`] where nothing was done, so that the sender may ask another replica.
@@ -66,7 +67,7 @@ impl Coordinator {
         let write = read_forwarded(changes, level, limits).ok_or(Refusal::Damaged)?;
         let deadline = self.clock.now() + wait - wait / ANSWER_EARLY_PART;
         let outcome = match self.place(write.tables(), write.token, level) {
-            Ok(place) if !place.replicas.contains(&self.cluster.me()) => {
+            Ok(place) if !place.may_stamp(self.cluster.me()) => {
                 return Err(Refusal::NotReplica { epoch: place.snapshot.epoch() });
             }
             Ok(place) => match self.write_here(&place, &write, deadline).await {
@@ -79,12 +80,14 @@ impl Coordinator {
             }
             Err(unavailable) => Err(unavailable.into()),
         };
-        let outcome =
-            outcome.map(|written| written.into_iter().map(Outcome::from).collect::<Vec<Outcome>>());
+        let outcome = outcome.map(|done| {
+            let written: Vec<Outcome> = done.written.into_iter().map(Outcome::from).collect();
+            (written, done.footing)
+        });
         Ok(postcard::to_stdvec(&outcome).expect("an outcome in memory can be written").into())
     }
 
-    /// Lets another live replica coordinate; none where the write must be placed anew. The client
+    /// Lets another live replica coordinate, or where all are dead the first who stands in; none where the write must be placed anew. The client
     /// gets `refusal` where all of them refuse.
     pub(super) async fn forward(
         &self,
@@ -92,18 +95,21 @@ impl Coordinator {
         write: &PartitionWrite,
         mut refusal: WriteError,
         deadline: Instant,
-    ) -> Option<Result<Vec<Written>, WriteError>> {
+    ) -> Option<Result<Carried, WriteError>> {
         let body = forwarded_body(write);
-        for to in place.alive.iter().filter(|host| **host != self.cluster.me()) {
-            let request = Request::Write { level: write.level };
+        let stand_in = place.first_stand_in();
+        let as_stand_in = stand_in.is_some();
+        let targets = place.alive.iter().copied().chain(stand_in);
+        for to in targets.filter(|host| *host != self.cluster.me()) {
+            let request = Request::Write { level: write.level, as_stand_in };
             let body = Body::from_iter([body.clone()]);
-            let reply = match self.call(place, *to, request, body, deadline).await {
+            let reply = match self.call(place, to, request, body, deadline).await {
                 Ok(reply) => reply,
                 Err(CallError::NotSent { .. }) => continue,
-                Err(CallError::Lost) => return Some(Err(WriteError::timeout(&place.tally))),
+                Err(CallError::Lost) => return Some(Err(WriteError::timeout(place.tally()))),
             };
             match &reply.answer {
-                Answer::Written => return Some(read_outcome(&reply.body, &place.tally)),
+                Answer::Written => return Some(read_outcome(&reply.body, place.tally())),
                 Answer::Refused(refused) => {
                     let news = News::of(&reply, place.snapshot.epoch());
                     if self.catch_up(news, deadline).await {
@@ -113,7 +119,7 @@ impl Coordinator {
                         refusal = WriteError::NotReady;
                     }
                 }
-                _ => return Some(Err(WriteError::timeout(&place.tally))),
+                _ => return Some(Err(WriteError::timeout(place.tally()))),
             }
         }
         Some(Err(refusal))
@@ -179,9 +185,10 @@ pub(super) fn read_forwarded(
     Some(PartitionWrite { token, changes, level })
 }
 
-fn read_outcome(body: &[u8], tally: &Tally) -> Result<Vec<Written>, WriteError> {
-    let outcome: Result<Vec<Outcome>, WriteError> =
+fn read_outcome(body: &[u8], tally: &Tally) -> Result<Carried, WriteError> {
+    let outcome: Result<(Vec<Outcome>, Footing), WriteError> =
         postcard::from_bytes(body).map_err(|_| WriteError::timeout(tally))?;
-    let written = outcome?.into_iter().map(Outcome::read).collect::<Option<Vec<_>>>();
-    written.ok_or_else(|| WriteError::timeout(tally))
+    let (written, footing) = outcome?;
+    let written = written.into_iter().map(Outcome::read).collect::<Option<Vec<_>>>();
+    written.map(|written| Carried { written, footing }).ok_or_else(|| WriteError::timeout(tally))
 }

@@ -1,33 +1,36 @@
-//! Where rows lie: their replicas, who of them is alive, and what the level needs of them; and
-//! newer metadata, where a replica knows some.
+//! Where rows lie: their replicas, who of them is alive, who stands in for the dead, and what the level
+//! needs of them; and newer metadata, where a replica knows some.
 //!
 //! Callers: every operation, before it asks anybody, and after it was refused.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ring::{PartitionId, Tally, Token, Unavailable};
+use ring::{HostId, PartitionId, Tally, Token, Unavailable, stand_ins};
 use tokio::time::Instant;
 use types::Consistency;
 
 use super::Coordinator;
 use crate::coord::error::PlaceError;
 use crate::coord::gather::Hosts;
+use crate::coord::sends::Holders;
 use crate::metadata::{KeyspaceEntry, Snapshot, Table};
 use crate::peer::{Answer, Reply};
 
 /// How often an operation is placed anew because a replica that was asked knew a newer epoch.
 pub(super) const PLACINGS_MAX: usize = 3;
 
+/// How many nodes that may have stood in are asked for what a context names.
+const OTHERS_MAX: usize = 16;
+
 /// The replicas of a row in one epoch.
 #[derive(Clone)]
 pub(super) struct Place {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) replicas: Hosts,
-    /// Those that are alive, this node first, its data center next.
+    /// Who is to hold the row; its tally counts for the level of the operation.
+    pub(super) holders: Holders,
+    /// The replicas that are alive, this node first, its data center next.
     pub(super) alive: Hosts,
-    /// Counts for the level of the operation.
-    pub(super) tally: Tally,
 }
 
 /// Who has told of the newest metadata in answer to an operation.
@@ -52,6 +55,30 @@ impl News {
     }
 }
 
+impl Place {
+    /// Counts for the level of the operation; of nobody yet.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.holders.tally
+    }
+
+    /// Whether a node may stamp a write of the row: a replica, or where all are dead the first who
+    /// stands in.
+    pub(super) fn may_stamp(&self, host: HostId) -> bool {
+        self.holders.replicas.contains(&host) || self.first_stand_in() == Some(host)
+    }
+
+    /// Who stamps where no replica is alive, if others may stand in.
+    pub(super) fn first_stand_in(&self) -> Option<HostId> {
+        let first = self.holders.stand_ins.first().map(|stand_in| stand_in.host);
+        first.filter(|_| self.alive.is_empty())
+    }
+
+    /// Who stands in for dead replicas.
+    pub(super) fn stand_ins(&self) -> Hosts {
+        self.holders.stand_ins.iter().map(|stand_in| stand_in.host).collect()
+    }
+}
+
 impl Coordinator {
     /// The metadata under which an operation begins.
     pub(super) fn metadata(&self) -> Arc<Snapshot> {
@@ -66,11 +93,13 @@ impl Coordinator {
         level: Consistency,
     ) -> Result<Place, PlaceError> {
         let snapshot = self.metadata();
-        let mut keyspace = Err(PlaceError::Outdated);
+        let (mut keyspace, mut is_sloppy) = (Err(PlaceError::Outdated), true);
         for table in tables {
             keyspace = Ok(keyspace_of(&snapshot, table)?);
+            is_sloppy &= table.sloppy_quorum;
         }
-        self.place_in(&snapshot, keyspace?, snapshot.ring.partition_of(token), level)
+        let partition = snapshot.ring.partition_of(token);
+        self.place_in(&snapshot, keyspace?, partition, level, allows_stand_ins(level, is_sloppy))
     }
 
     /// Where a partition of a keyspace lies.
@@ -80,21 +109,41 @@ impl Coordinator {
         keyspace: &KeyspaceEntry,
         partition: PartitionId,
         level: Consistency,
+        is_sloppy: bool,
     ) -> Result<Place, PlaceError> {
         let alive = self.cluster.alive();
         let me = self.cluster.me();
         let datacenter = |host| snapshot.member(host).map_or("", |member| &member.datacenter);
         let placement = &keyspace.placement;
-        let located = placement.located(partition);
+        let replicas: Hosts = placement.replicas(partition).into();
+        let (mut near, dead): (Hosts, Hosts) =
+            replicas.iter().copied().partition(|host| alive.contains(host));
+        let stand_ins = if is_sloppy && !dead.is_empty() {
+            stand_ins(&snapshot.ring, partition, &replicas, |host| alive.contains(&host))
+        } else {
+            Vec::new()
+        };
+        let helping = stand_ins.iter().map(|it| (it.host, datacenter(it.host)));
+        let located = placement.located(partition).chain(helping);
         let tally = Tally::new(level, placement.strategy(), datacenter(me), located);
         tally.check_alive(|host| alive.contains(&host)).map_err(PlaceError::Unavailable)?;
-        let replicas: Hosts = placement.replicas(partition).into();
-        let mut near: Hosts =
-            replicas.iter().copied().filter(|host| alive.contains(host)).collect();
         let turn = self.random.below(near.len());
         near.rotate_left(turn);
         near.sort_by_key(|host| (*host != me, datacenter(*host) != datacenter(me)));
-        Ok(Place { snapshot: Arc::clone(snapshot), replicas, alive: near, tally })
+        let holders = Holders { replicas, dead, stand_ins: stand_ins.into(), tally };
+        Ok(Place { snapshot: Arc::clone(snapshot), holders, alive: near })
+    }
+
+    /// Live nodes of this data center that hold no replica and may have stood in, a few of them.
+    pub(super) fn may_have_stood_in(&self, place: &Place) -> Hosts {
+        let alive = self.cluster.alive();
+        let datacenter = |host| place.snapshot.member(host).map(|member| &member.datacenter);
+        let near = datacenter(self.cluster.me());
+        let (replicas, stand_ins) = (&place.holders.replicas, place.stand_ins());
+        let others = alive.iter().copied().filter(|host| {
+            datacenter(*host) == near && !replicas.contains(host) && !stand_ins.contains(host)
+        });
+        others.take(OTHERS_MAX).collect()
     }
 
     /// Fetches what a refusal has told of; whether this node knows it now, so that the operation
@@ -102,6 +151,19 @@ impl Coordinator {
     pub(super) async fn catch_up(&self, news: News, deadline: Instant) -> bool {
         let Some((epoch, from)) = news.0 else { return false };
         self.clock.now() < deadline && self.keeper.catch_up(from, epoch, deadline).await
+    }
+}
+
+/// Whether stand-ins count: what promises true replicas means them, and ANY asks for no more than that
+/// the write is somewhere.
+pub(super) fn allows_stand_ins(level: Consistency, is_sloppy: bool) -> bool {
+    match level {
+        Consistency::Any => true,
+        Consistency::All
+        | Consistency::EachQuorum
+        | Consistency::Serial
+        | Consistency::LocalSerial => false,
+        _ => is_sloppy,
     }
 }
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use repair::cells::Ranges;
-use ring::{HostId, Token};
+use ring::{HostId, Token, stand_ins};
 use tokio::time::{Instant, timeout_at};
 
 use super::place::{News, PLACINGS_MAX, Place, keyspace_of};
-use super::{Coordinator, len};
+use super::{CoordCounters, Coordinator, len};
 use crate::coord::error::{PlaceError, ReadError};
-use crate::coord::gather::Gather;
-use crate::coord::page::{MergedPage, merge_pages};
+use crate::coord::gather::{Gather, Hosts};
+use crate::coord::page::{MergedPage, behind, merge_pages};
+use crate::coord::read::repairs_first;
 use crate::coord::request::RangeRead;
 use crate::coord::scan::{Piece, ScanOp, ScanStep, cut};
 use crate::metadata::{Conflict, Snapshot};
@@ -65,9 +67,10 @@ impl Coordinator {
         deadline: Instant,
         news: &mut News,
     ) -> Result<MergedPage, ReadError> {
-        let place = self.place([read.table.as_ref()], *read.tokens.start(), read.level)?;
+        let snapshot = self.metadata();
         let piece = Piece { tokens: read.tokens.clone(), range: read.range.clone() };
         let stretch = Stretch { read, piece, rows_max: read.rows_max };
+        let place = self.place_piece(&snapshot, &stretch)?;
         self.read_stretch(&place, &stretch, deadline, news).await
     }
 
@@ -127,7 +130,8 @@ impl Coordinator {
     ) -> Result<Place, PlaceError> {
         let keyspace = keyspace_of(snapshot, &stretch.read.table)?;
         let partition = snapshot.ring.partition_of(*stretch.piece.tokens.start());
-        self.place_in(snapshot, keyspace, partition, stretch.read.level)
+        // Only true replicas count here, whatever the table says.
+        self.place_in(snapshot, keyspace, partition, stretch.read.level, false)
     }
 
     /// One round of a stretch whose partitions have the same replicas.
@@ -138,16 +142,20 @@ impl Coordinator {
         deadline: Instant,
         news: &mut News,
     ) -> Result<MergedPage, ReadError> {
+        let begun_us = self.clock.wall_us();
         let mut until = self.slow_at().min(deadline);
-        let (mut gather, first) = Gather::begin(&place.alive, place.tally.clone());
-        let ask = |of| self.ask_page(place, of, stretch, deadline);
+        let (mut gather, first) = Gather::begin(&place.alive, place.tally().clone());
+        let ask = |of| self.ask_page(place, of, false, stretch, deadline);
         let mut asked: FuturesUnordered<_> = first.into_iter().map(ask).collect();
+        let helpers = self.helpers(place, stretch);
+        let helping = helpers.into_iter().map(|of| self.ask_page(place, of, true, stretch, until));
+        let helping = join_all(helping);
         let mut pages = Vec::new();
         while !gather.is_met() {
             let another = match timeout_at(until, asked.next()).await {
                 Ok(Some((from, Ok(page)))) => {
                     gather.on_answer(from);
-                    pages.push(page);
+                    pages.push((from, page));
                     None
                 }
                 Ok(Some((from, Err(told)))) => {
@@ -162,13 +170,85 @@ impl Coordinator {
             };
             asked.extend(another.map(ask));
         }
-        Ok(merge_pages(pages, stretch.read.order))
+        let held = helping.await.into_iter().filter_map(|(_, page)| page.ok()).collect();
+        self.merge_and_repair(place, stretch, pages, held, begun_us, deadline).await
+    }
+
+    /// Merges the pages of the replicas, and what stand-ins hold for others; and brings those up to
+    /// date that are behind, before the answer where the level promises that later reads see no less.
+    async fn merge_and_repair(
+        &self,
+        place: &Place,
+        stretch: &Stretch<'_>,
+        pages: Vec<(HostId, ReplicaPage)>,
+        held: Vec<ReplicaPage>,
+        begun_us: i64,
+        deadline: Instant,
+    ) -> Result<MergedPage, ReadError> {
+        let order = stretch.read.order;
+        let are_alike = held.is_empty() && pages.windows(2).all(|two| two[0].1 == two[1].1);
+        if are_alike {
+            return Ok(merge_pages(
+                pages.into_iter().map(|(_, page)| page).take(1).collect(),
+                order,
+            ));
+        }
+        let all = pages.iter().map(|(_, page)| page.clone()).chain(held).collect();
+        let merged = merge_pages(all, order);
+        let mut tally = self.write_quorum_of(place, stretch.read);
+        let mut stale = Vec::new();
+        for (host, page) in &pages {
+            match behind(page, &merged) {
+                rows if rows.is_empty() => drop(tally.acknowledge(*host)),
+                rows => stale.push((*host, rows)),
+            }
+        }
+        if tally.is_met() || !repairs_first(stretch.read.level) {
+            for (host, rows) in stale {
+                self.repair_later(place, host, &rows, begun_us);
+            }
+            return Ok(merged);
+        }
+        let repairs = stale.iter().map(async |(host, rows)| {
+            CoordCounters::count(&self.counters.repairs_awaited);
+            (*host, self.repair(place, *host, rows, begun_us, deadline).await)
+        });
+        let mut repairs: FuturesUnordered<_> = repairs.collect();
+        while !tally.is_met() {
+            match timeout_at(deadline, repairs.next()).await {
+                Ok(Some((host, true))) => drop(tally.acknowledge(host)),
+                Ok(Some((_, false))) => {}
+                Ok(None) | Err(_) => return Err(ReadError::timeout(&tally)),
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Who stands in now for dead replicas of the partitions of a stretch, where others may.
+    fn helpers(&self, place: &Place, stretch: &Stretch<'_>) -> Hosts {
+        let mut helpers = Hosts::new();
+        if place.holders.dead.is_empty() || !stretch.read.table.sloppy_quorum {
+            return helpers;
+        }
+        let (ring, alive) = (&place.snapshot.ring, self.cluster.alive());
+        let tokens = &stretch.piece.tokens;
+        let (first, last) = (ring.partition_of(*tokens.start()), ring.partition_of(*tokens.end()));
+        for partition in ring.partitions().iter().filter(|it| (first..=last).contains(it)) {
+            let replicas = &place.holders.replicas;
+            for it in stand_ins(ring, partition, replicas, |host| alive.contains(&host)) {
+                if !helpers.contains(&it.host) {
+                    helpers.push(it.host);
+                }
+            }
+        }
+        helpers
     }
 
     async fn ask_page(
         &self,
         place: &Place,
         of: HostId,
+        as_stand_in: bool,
         stretch: &Stretch<'_>,
         deadline: Instant,
     ) -> (HostId, Result<ReplicaPage, News>) {
@@ -178,7 +258,7 @@ impl Coordinator {
             let page = self.replica.fetch_range(conflict, range, order, *rows_max);
             return (of, page.map_err(|_| News::default()));
         }
-        let (request, body) = page_request(stretch, tokens);
+        let (request, body) = page_request(stretch, tokens, as_stand_in);
         let page = match self.call(place, of, request, body, deadline).await {
             Ok(Reply { answer: Answer::Rows { heads, more }, body, .. }) => {
                 let page = decode_page(conflict, order, body, heads, more);
@@ -195,7 +275,11 @@ fn life(read: &RangeRead) -> TableLife {
     TableLife { table: read.table.id.0, epoch: read.table.epoch }
 }
 
-fn page_request(stretch: &Stretch<'_>, tokens: &RangeInclusive<Token>) -> (Request, Body) {
+fn page_request(
+    stretch: &Stretch<'_>,
+    tokens: &RangeInclusive<Token>,
+    as_stand_in: bool,
+) -> (Request, Body) {
     let Stretch { read, piece, rows_max } = stretch;
     let TableLife { table, epoch } = life(read);
     let start = piece.range.start().clone();
@@ -207,6 +291,7 @@ fn page_request(stretch: &Stretch<'_>, tokens: &RangeInclusive<Token>) -> (Reque
         start_len: len(&start),
         rows_max: *rows_max,
         is_reverse: read.order == Order::Reverse,
+        as_stand_in,
     };
     let end = piece.range.end().cloned().unwrap_or_default();
     (request, Body::from_iter([start, end]))

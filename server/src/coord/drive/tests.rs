@@ -18,7 +18,9 @@ use super::forward::{Outcome, forwarded_body, read_forwarded};
 use super::*;
 use crate::clock::SystemClock;
 use crate::commits::Commits;
-use crate::coord::{PartitionWrite, ReadError, RowChange, RowRead, WriteError, Written};
+use crate::coord::{
+    Carried, Footing, PartitionWrite, ReadError, RowChange, RowRead, WriteError, Written,
+};
 use crate::metadata::{
     Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
     Snapshot, Table, TableSpec,
@@ -27,7 +29,7 @@ use crate::network::TcpNetwork;
 use crate::peer::{
     Answer, Handler, Hello, Introduce, Listener, PROTOCOL, PoolOptions, Received, Refusal, RowList,
 };
-use crate::replica::RowCopy;
+use crate::replica::{Held, RowCopy};
 use crate::store::commit::{Promise, QueueLimits, queue};
 use crate::store::keys::{RowKey, TableLife};
 use crate::store::memory::MemoryDisk;
@@ -88,10 +90,13 @@ impl Handler for Peer {
     async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
         match received.request {
             Request::Write { .. } => {}
-            Request::ReadRow => {
+            Request::ReadRow { digest, .. } => {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 if let Some(refusal) = self.refusal.get() {
                     return Some((Answer::Refused(refusal.clone()), Body::new()));
+                }
+                if digest {
+                    return Some((Answer::Digest(self.digest()), Body::new()));
                 }
                 return Some((Answer::Row, self.row.get().cloned().into_iter().collect()));
             }
@@ -120,7 +125,8 @@ impl Handler for Peer {
         }
         let row = Siblings::default().encode().into();
         let outcome = Outcome { row, replaced: 7, has_equal_sibling: false, is_crowded: false };
-        let outcome = postcard::to_stdvec(&Ok::<_, WriteError>(vec![outcome])).unwrap();
+        let outcome =
+            postcard::to_stdvec(&Ok::<_, WriteError>((vec![outcome], Footing::default()))).unwrap();
         Some((Answer::Written, Body::from_iter([outcome.into()])))
     }
 
@@ -130,6 +136,13 @@ impl Handler for Peer {
 }
 
 impl Peer {
+    /// The digest of its copy of a row of versions.
+    fn digest(&self) -> [u8; 16] {
+        let row =
+            self.row.get().map_or_else(Siblings::default, |row| Siblings::decode(row).unwrap());
+        RowCopy::Siblings(row).digest().0
+    }
+
     /// The rows of a stretch that is asked for, forwards.
     fn page(&self, received: &Received, start_len: u32, rows_max: usize) -> (Answer, Body) {
         let (start, end) = received.split_body(start_len).unwrap();
@@ -182,12 +195,14 @@ fn metadata(members: &[(HostId, SocketAddr)]) -> ClusterMetadata {
         strategy: Strategy::Simple { replication_factor: 3 },
         durable_writes: true,
         conflict: None,
+        sloppy_quorum: None,
         tables: [].into(),
     };
     let spec = |name: &str, conflict| TableSpec {
         keyspace: "app".to_owned(),
         name: name.to_owned(),
         conflict: Some(conflict),
+        sloppy_quorum: Some(false),
         columns: vec![("k".to_owned(), ColumnKind::Partition(0), CqlType::Int)],
         comment: String::new(),
     };
@@ -268,11 +283,14 @@ impl Restarted {
         let coordinator = Coordinator {
             cluster,
             pool,
-            replica: Arc::new(Replica::new(engine, commits.clone())),
+            replica: Arc::new(Replica::new(engine, commits.clone(), Held::up_to(1 << 20))),
             keeper: Arc::new(keeper),
             clock,
             random: Random::seeded(seed),
             patience: Patience { read: WAIT, write: WAIT },
+            hint_window: WAIT,
+            counters: Arc::default(),
+            mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
         };
         Self { coordinator, commits, peers: [one, other], table, cells, may_commit }
     }
@@ -305,7 +323,7 @@ impl Restarted {
 
     /// How many replaced versions the client is told of: seven by a peer, none by this node.
     async fn replaced(&self) -> Result<usize, WriteError> {
-        self.coordinator.write(self.write()).await.map(|written| replaced(&written))
+        self.coordinator.write(self.write()).await.map(|done| replaced(&done.written))
     }
 
     /// How many writes were forwarded to each peer.
@@ -345,7 +363,7 @@ async fn so_it_does_where_the_history_that_it_lacks_cannot_be_merged_without_an_
         write.change = repair::version::Change::Update([].into());
     }
     let written = restarted.coordinator.write(update).await;
-    assert_eq!(written.map(|written| replaced(&written)), Ok(7));
+    assert_eq!(written.map(|done| replaced(&done.written)), Ok(7));
 }
 
 #[tokio::test]

@@ -12,11 +12,13 @@ use ring::HostId;
 use tokio::time::{Instant, timeout_at};
 use types::Consistency;
 
-use super::Coordinator;
+use super::mend::Unfinished;
 use super::place::{PLACINGS_MAX, Place, nobody};
+use super::{CoordCounters, Coordinator};
 use crate::coord::error::WriteError;
 use crate::coord::request::{PartitionWrite, RowChange, RowRead};
-use crate::coord::write::{WriteOp, WriteStep, WriteSteps, Written};
+use crate::coord::sends::SendTo;
+use crate::coord::write::{Carried, WriteOp, WriteStep, WriteSteps, Written};
 use crate::metadata::Table;
 use crate::peer::{Answer, Body, Request, RowList};
 use crate::replica::{ApplyFailure, Change, StampFailure};
@@ -31,15 +33,24 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`WriteError`]; [`WriteError::may_have_applied`] tells whether the write may live on.
-    pub async fn write(&self, write: PartitionWrite) -> Result<Vec<Written>, WriteError> {
+    pub async fn write(&self, write: PartitionWrite) -> Result<Carried, WriteError> {
+        let carried = self.write_anywhere(write).await?;
+        if carried.footing.stand_ins > 0 {
+            CoordCounters::count(&self.counters.sloppy_writes);
+        }
+        Ok(carried)
+    }
+
+    async fn write_anywhere(&self, write: PartitionWrite) -> Result<Carried, WriteError> {
         let deadline = self.clock.now() + self.patience.write;
         if write.is_blind() {
-            return self.write_cells(&write, deadline).await.map(|()| Vec::new());
+            let footing = self.write_cells(&write, deadline).await?;
+            return Ok(Carried { written: Vec::new(), footing });
         }
         for _ in 0..PLACINGS_MAX {
             let place = self.place(write.tables(), write.token, write.level)?;
-            let mut refusal = nobody(write.level, place.tally.required()).into();
-            if place.replicas.contains(&self.cluster.me()) {
+            let mut refusal = nobody(write.level, place.tally().required()).into();
+            if place.may_stamp(self.cluster.me()) {
                 match self.write_here(&place, &write, deadline).await {
                     Err(WriteError::NotReady) => refusal = WriteError::NotReady,
                     outcome => return outcome,
@@ -57,17 +68,16 @@ impl Coordinator {
         place: &Place,
         write: &PartitionWrite,
         deadline: Instant,
-    ) -> Result<Vec<Written>, WriteError> {
+    ) -> Result<Carried, WriteError> {
         let reads_first = write.changes.iter().any(RowChange::reads_first);
-        let tally = place.tally.clone();
-        let (mut op, mut steps) =
-            WriteOp::place(self.cluster.me(), &place.replicas, tally, reads_first);
+        let (mut op, mut steps) = WriteOp::place(self.cluster.me(), &place.holders, reads_first);
         let mut changes: Vec<Change> = write.changes.iter().map(change).collect();
         let mut stamped = Vec::new();
         let mut body: Option<Bytes> = None;
         let mut sends = FuturesUnordered::new();
+        let mut is_mended = false;
         loop {
-            let mut next = WriteSteps::new();
+            let (mut next, mut answer) = (WriteSteps::new(), None);
             for step in steps {
                 match step {
                     WriteStep::Read => {
@@ -80,27 +90,39 @@ impl Coordinator {
                             Err(failure) => op.on_stamp_failed(&failure),
                         });
                     }
-                    WriteStep::Stamp => match self.stamp(place, &changes, deadline).await {
-                        Ok(rows) => {
-                            stamped = rows;
-                            next.extend(op.on_stamped());
+                    WriteStep::Stamp { missed } => {
+                        match self.stamp(place, &changes, &missed, deadline).await {
+                            Ok(rows) => {
+                                stamped = rows;
+                                next.extend(op.on_stamped());
+                            }
+                            Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
+                            Err(None) => next.extend(op.on_deadline()),
                         }
-                        Err(Some(failure)) => next.extend(op.on_stamp_failed(&failure)),
-                        Err(None) => next.extend(op.on_deadline()),
-                    },
-                    WriteStep::Send { to } => {
-                        let body = body.get_or_insert_with(|| sent_rows(&changes, &stamped));
-                        sends.push(self.send_rows(place, to, body.clone(), deadline));
                     }
-                    WriteStep::Answer(outcome) => {
-                        return outcome.map(|()| stamped.into_iter().map(Written::from).collect());
+                    WriteStep::Send(send) => {
+                        let body = body.get_or_insert_with(|| sent_rows(&changes, &stamped));
+                        sends.push(self.send_rows(place, &send, body.clone(), deadline));
+                    }
+                    WriteStep::Answer(outcome) => answer = Some(outcome),
+                    WriteStep::Mend(hints) => {
+                        is_mended = true;
+                        self.mend_now(place, hints, keys_of(&changes));
                     }
                 }
+            }
+            if let Some(outcome) = answer {
+                if !is_mended && !sends.is_empty() {
+                    let (place, keys) = (place.clone(), keys_of(&changes));
+                    self.mend(Unfinished { place, op, sends, keys, deadline });
+                }
+                let written = || stamped.into_iter().map(Written::from).collect();
+                return outcome.map(|footing| Carried { written: written(), footing });
             }
             steps = if next.is_empty() {
                 match timeout_at(deadline, sends.next()).await {
                     Ok(Some((from, true))) => op.on_acknowledged(from),
-                    Ok(Some((_, false))) => op.on_failed(),
+                    Ok(Some((from, false))) => op.on_failed(from),
                     Ok(None) | Err(_) => op.on_deadline(),
                 }
             } else {
@@ -116,13 +138,15 @@ impl Coordinator {
         &self,
         place: &Place,
         changes: &[Change],
+        missed: &[HostId],
         deadline: Instant,
     ) -> Result<Vec<Stamped>, Option<StampFailure>> {
         if self.clock.now() >= deadline {
             return Err(None);
         }
         let (replica, stamping) = (Arc::clone(&self.replica), changes.to_vec());
-        let mut stamping = Box::pin(async move { replica.write(stamping).await });
+        let missed = self.hinted(missed);
+        let mut stamping = Box::pin(async move { replica.write(stamping, &missed).await });
         match timeout_at(deadline, &mut stamping).await {
             Ok(Ok(stamped)) => Ok(stamped),
             Ok(Err(failure)) => Err(Some(failure)),
@@ -130,7 +154,7 @@ impl Coordinator {
                 let (coordinator, place, changes) = (self.clone(), place.clone(), changes.to_vec());
                 tokio::spawn(async move {
                     if let Ok(stamped) = stamping.await {
-                        coordinator.send_late(&place, &sent_rows(&changes, &stamped));
+                        coordinator.send_late(&place, &changes, &stamped);
                     }
                 });
                 Err(None)
@@ -138,12 +162,19 @@ impl Coordinator {
         }
     }
 
-    /// Sends rows whose client has been answered; nobody counts who acknowledges them.
-    fn send_late(&self, place: &Place, body: &Bytes) {
-        let deadline = self.clock.now() + self.patience.write;
-        for to in place.replicas.iter().filter(|host| **host != self.cluster.me()) {
-            drop(self.send_rows(place, *to, body.clone(), deadline));
+    /// Sends rows whose client was answered before they were stamped; whoever misses them is hinted.
+    fn send_late(&self, place: &Place, changes: &[Change], stamped: &[Stamped]) {
+        let (deadline, body) =
+            (self.clock.now() + self.patience.write, sent_rows(changes, stamped));
+        let (mut op, _) = WriteOp::place(self.cluster.me(), &place.holders, false);
+        let sends = FuturesUnordered::new();
+        for step in op.on_stamped() {
+            if let WriteStep::Send(send) = step {
+                sends.push(self.send_rows(place, &send, body.clone(), deadline));
+            }
         }
+        let (place, keys) = (place.clone(), keys_of(changes));
+        self.mend(Unfinished { place, op, sends, keys, deadline });
     }
 
     /// Reads what each DELETE without context removes: all that a read at the write's level finds.
@@ -158,7 +189,7 @@ impl Coordinator {
             RowChange::Versioned { table, key, reads_first: true, .. } => {
                 let read = row_read(table, key, write.level, None);
                 let row = self.read_row_by(&read, deadline).await.ok()?;
-                Some(row.as_siblings().map(|row| row.vector().clone()))
+                Some(row.row.as_siblings().map(|row| row.vector().clone()))
             }
             _ => Some(None),
         });
@@ -188,13 +219,13 @@ impl Coordinator {
                     let context = Some(write.context.clone());
                     let read = row_read(table, key, Consistency::One, context);
                     let row = self.read_row_by(&read, deadline).await.ok()?;
-                    Some(Some((key.as_bytes().clone(), Bytes::from(row.encode()))))
+                    Some(Some((key.as_bytes().clone(), Bytes::from(row.row.encode()))))
                 }
                 _ => Some(None),
             });
         let learnt: Option<Vec<_>> = join_all(reads).await.into_iter().collect();
         let Some(learnt) = learnt else { return Ok(false) };
-        match self.replica.apply(learnt.into_iter().flatten().collect()).await {
+        match self.replica.apply(learnt.into_iter().flatten().collect(), &[]).await {
             Err(ApplyFailure::Epoch(error)) => Err(StampFailure::Epoch(error)),
             applied => Ok(applied.is_ok()),
         }
@@ -203,12 +234,14 @@ impl Coordinator {
     fn send_rows(
         &self,
         place: &Place,
-        to: HostId,
+        send: &SendTo,
         body: Bytes,
         deadline: Instant,
     ) -> impl Future<Output = (HostId, bool)> + Send + use<> {
         // The request is in the peer's queue when this returns; dropping the future leaves it there.
-        let request = Request::Apply { made_us: self.clock.wall_us() };
+        let SendTo { to, as_stand_in, missed } = send;
+        let (to, as_stand_in, missed) = (*to, *as_stand_in, missed.to_vec());
+        let request = Request::Apply { made_us: self.clock.wall_us(), missed, as_stand_in };
         let reply = self.call(place, to, request, Body::from_iter([body]), deadline);
         async move { (to, reply.await.is_ok_and(|reply| reply.answer == Answer::Applied)) }
     }
@@ -221,6 +254,10 @@ fn row_read(
     at_least: Option<VersionVector>,
 ) -> RowRead {
     RowRead { table: Arc::clone(table), key: key.clone(), level, at_least }
+}
+
+fn keys_of(changes: &[Change]) -> Vec<Bytes> {
+    changes.iter().map(Change::key).cloned().collect()
 }
 
 fn change(change: &RowChange) -> Change {

@@ -90,3 +90,41 @@ fn a_forward_page_of_nothing_but_range_tombstones_is_gone_on_from_behind_them() 
     let merged = merge_pages(vec![page, covered(&[("qb", 5)], None)], Order::Forward);
     assert_eq!(merged, MergedPage { rows: Vec::new(), resume_after: Some(Bytes::from("p")) });
 }
+
+#[test]
+fn whoever_lacks_a_merged_row_or_has_another_state_of_it_is_behind() {
+    let stamp = |timestamp| WriteStamp { timestamp, operation: 1 };
+    let cell = |timestamp| {
+        let mut row = Row::default();
+        row.set(1, stamp(timestamp), Expiry::Never, Some(Bytes::from_static(b"v")));
+        RowCopy::Cells(row)
+    };
+    let page = |rows: &[(&'static str, i64)]| ReplicaPage {
+        rows: rows.iter().map(|(key, time)| (Bytes::from(*key), cell(*time))).collect(),
+        ..ReplicaPage::default()
+    };
+    let pages = [page(&[("a", 1), ("b", 2)]), page(&[("b", 3), ("c", 1)])];
+    let merged = merge_pages(pages.to_vec(), Order::Forward);
+    let of = |page| behind(page, &merged);
+    assert_eq!(of(&pages[0]), [("b".into(), cell(3)), ("c".into(), cell(1))]);
+    assert_eq!(of(&pages[1]), [("a".into(), cell(1))]);
+    assert_eq!(of(&page(&[("a", 1), ("b", 3), ("c", 1)])), []);
+}
+
+#[test]
+fn a_row_travels_with_the_range_tombstone_that_covers_it() {
+    let mut row = Row::default();
+    let stamp = WriteStamp { timestamp: 1, operation: 1 };
+    row.set(1, stamp, Expiry::Never, Some(Bytes::from_static(b"v")));
+    let mut ranges = Ranges::default();
+    ranges.cover(Bytes::new(), None, 5);
+    let living =
+        ReplicaPage { rows: vec![("pk".into(), RowCopy::Cells(row))], ..ReplicaPage::default() };
+    let covered = ReplicaPage { heads: vec![("p".into(), ranges)], ..ReplicaPage::default() };
+    let merged = merge_pages(vec![living.clone(), covered.clone()], Order::Forward);
+    let mut deleted = Row::default();
+    deleted.delete(5);
+    assert_eq!(behind(&living, &merged), [("pk".into(), RowCopy::Cells(deleted.clone()))]);
+    let both = ReplicaPage { heads: covered.heads, ..living };
+    assert_eq!(behind(&both, &merged), [], "its own range tombstone covers the row");
+}

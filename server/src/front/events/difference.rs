@@ -114,9 +114,9 @@ fn union<'a, T>(
 
 /// Whether two keyspaces of one name differ in their tables at most.
 fn has_same_options(before: &Keyspace, after: &Keyspace) -> bool {
-    let Keyspace { name: _, strategy, durable_writes, conflict, tables: _ } = before;
-    (strategy, durable_writes, conflict)
-        == (&after.strategy, &after.durable_writes, &after.conflict)
+    let Keyspace { name: _, strategy, durable_writes, conflict, sloppy_quorum, tables: _ } = before;
+    (strategy, durable_writes) == (&after.strategy, &after.durable_writes)
+        && (conflict, sloppy_quorum) == (&after.conflict, &after.sloppy_quorum)
 }
 
 /// Whether clients see no difference between two states of one table: TRUNCATE makes none.

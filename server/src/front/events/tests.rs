@@ -58,6 +58,7 @@ pub(in crate::front) fn create_keyspace(name: &str, replication_factor: u8) -> C
         strategy: Replication::Simple { replication_factor },
         durable_writes: true,
         conflict: None,
+        sloppy_quorum: None,
         tables: std::collections::BTreeMap::new(),
     };
     Change::CreateKeyspace { keyspace, if_not_exists: false }
@@ -68,6 +69,7 @@ fn create_table(keyspace: &str, name: &str, comment: &str) -> Change {
         keyspace: keyspace.to_owned(),
         name: name.to_owned(),
         conflict: None,
+        sloppy_quorum: None,
         columns: vec![("k".to_owned(), ColumnKind::Partition(0), CqlType::Int)],
         comment: comment.to_owned(),
     };

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use ring::register::{ChangeId, SeedList};
 use ring::{HostId, StoreId};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock, HybridClock, Random, SystemClock};
 use crate::cluster::Cluster;
 use crate::commits::Commits;
 use crate::config::Config;
-use crate::coord::{Coordinator, Patience};
+use crate::coord::{Coordinator, MENDINGS_MAX, Patience};
 use crate::front::FrontParts;
 use crate::front::events::tests::{create_keyspace, drop_keyspace, founded};
 use crate::metadata::{ClusterMetadata, Snapshot};
@@ -22,7 +23,7 @@ use crate::network::TcpNetwork;
 use crate::peer::{Class, Hello, Introduce, PROTOCOL, Pool, PoolOptions};
 use crate::plan::LocalNode;
 use crate::register::{Keeper, Proposals};
-use crate::replica::Replica;
+use crate::replica::{Held, Replica};
 use crate::store::commit::{Promise, QueueLimits, queue};
 use crate::store::memory::MemoryDisk;
 use crate::store::open_in_memory;
@@ -94,11 +95,14 @@ fn front() -> Arc<Front> {
     let coordinator = Coordinator {
         cluster: Arc::clone(&cluster),
         pool,
-        replica: Arc::new(Replica::new(engine, commits)),
+        replica: Arc::new(Replica::new(engine, commits, Held::up_to(1 << 20))),
         keeper,
         clock: Arc::clone(&clock),
         random,
         patience: Patience { read: config.timeouts.read, write: config.timeouts.write },
+        hint_window: config.hints.window,
+        counters: Arc::default(),
+        mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
     };
     let local = LocalNode {
         host: me,

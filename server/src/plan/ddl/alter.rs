@@ -44,11 +44,12 @@ fn alteration(asked: &Asked) -> Result<Alteration, PlanError> {
         }
         Asked::Retype { .. } => return Err(PlanError::unsupported("ALTER TABLE … ALTER … TYPE")),
         Asked::Options(properties) => {
-            let Options { comment, conflict } = Options::read(&properties.properties)?;
+            let Options { comment, conflict, sloppy_quorum } =
+                Options::read(&properties.properties)?;
             if conflict.is_some() {
                 return Err(DefinitionError::ConflictFixed.into());
             }
-            Alteration::Options { comment }
+            Alteration::Options { comment, sloppy_quorum }
         }
     })
 }

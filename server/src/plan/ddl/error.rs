@@ -81,9 +81,6 @@ pub enum DefinitionError {
     /// Another conflict mode for rows that are there.
     #[error("conflict is fixed when a table is created: it cannot be altered")]
     ConflictFixed,
-    /// Stand-ins, which do not exist yet.
-    #[error("sloppy_quorum = true is not supported yet")]
-    SloppyQuorum,
     /// A table without a key.
     #[error("No PRIMARY KEY specified for table '{table}' (exactly one required)")]
     KeyMissing {
@@ -170,8 +167,7 @@ impl DefinitionError {
             | Self::NoReplicas
             | Self::StrategyOption { .. }
             | Self::Conflict { .. }
-            | Self::ConflictFixed
-            | Self::SloppyQuorum => wire::ErrorKind::Config,
+            | Self::ConflictFixed => wire::ErrorKind::Config,
             _ => wire::ErrorKind::Invalid,
         }
     }

@@ -25,6 +25,7 @@ struct Options {
     strategy: Option<Strategy>,
     durable_writes: Option<bool>,
     conflict: Option<Conflict>,
+    sloppy_quorum: Option<bool>,
 }
 
 pub(super) fn create(
@@ -38,6 +39,7 @@ pub(super) fn create(
         strategy: options.strategy.ok_or(DefinitionError::ReplicationMissing)?,
         durable_writes: options.durable_writes.unwrap_or(true),
         conflict: options.conflict,
+        sloppy_quorum: options.sloppy_quorum,
         tables: BTreeMap::new(),
     };
     let schema = wire::Schema::Keyspace { keyspace: keyspace.name.clone() };
@@ -51,13 +53,13 @@ pub(super) fn alter(
     session: Session<'_>,
 ) -> Result<Option<SchemaPlan>, PlanError> {
     let name = own_keyspace(&alter.keyspace.text)?;
-    let Options { strategy, durable_writes, conflict } =
+    let Options { strategy, durable_writes, conflict, sloppy_quorum } =
         Options::read(&alter.properties, session.snapshot)?;
     if alter.if_exists && !session.snapshot.keyspaces.contains_key(&name) {
         return Ok(None);
     }
     let event = SchemaChange::Updated(wire::Schema::Keyspace { keyspace: name.clone() });
-    let change = Change::AlterKeyspace { name, strategy, durable_writes, conflict };
+    let change = Change::AlterKeyspace { name, strategy, durable_writes, conflict, sloppy_quorum };
     Ok(Some(SchemaPlan { change, event }))
 }
 
@@ -77,7 +79,7 @@ impl Options {
                 }
                 "durable_writes" => options.durable_writes = Some(property::boolean(property)?),
                 "conflict" => options.conflict = Some(property::conflict(property)?),
-                "sloppy_quorum" => property::refuse_sloppy_quorum(property)?,
+                "sloppy_quorum" => options.sloppy_quorum = Some(property::boolean(property)?),
                 _ => return Err(property::unknown(property).into()),
             }
         }

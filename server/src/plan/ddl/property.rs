@@ -66,11 +66,6 @@ pub(super) fn conflict(property: &Property) -> Result<Conflict, PlanError> {
     }
 }
 
-/// Refuses stand-ins, which are not there yet.
-pub(super) fn refuse_sloppy_quorum(property: &Property) -> Result<(), DefinitionError> {
-    if boolean(property)? { Err(DefinitionError::SloppyQuorum) } else { Ok(()) }
-}
-
 /// An option that nothing has.
 pub(super) fn unknown(property: &Property) -> DefinitionError {
     DefinitionError::UnknownProperty { property: property.name.text.clone() }

@@ -18,6 +18,7 @@ use crate::plan::{PlanError, SchemaPlan, TruncatePlan};
 pub(super) struct Options {
     pub(super) comment: Option<String>,
     pub(super) conflict: Option<Conflict>,
+    pub(super) sloppy_quorum: Option<bool>,
 }
 
 pub(super) fn create(create: &CreateTable, session: Session<'_>) -> Result<SchemaPlan, PlanError> {
@@ -29,9 +30,9 @@ pub(super) fn create(create: &CreateTable, session: Session<'_>) -> Result<Schem
     let options = Options::read(&create.properties.properties)?;
     let columns = columns(create, &name)?;
     let schema = wire::Schema::Table { keyspace: keyspace.clone(), table: name.clone() };
-    let Options { comment, conflict } = options;
+    let Options { comment, conflict, sloppy_quorum } = options;
     let comment = comment.unwrap_or_default();
-    let spec = TableSpec { keyspace, name, conflict, columns, comment };
+    let spec = TableSpec { keyspace, name, conflict, sloppy_quorum, columns, comment };
     // The default is known when the statement is executed; see `Definition::bind`.
     let default_conflict = Conflict::Siblings;
     let if_not_exists = create.if_not_exists;
@@ -57,7 +58,7 @@ impl Options {
             match property.name.text.as_str() {
                 "comment" => options.comment = Some(property::text(property)?),
                 "conflict" => options.conflict = Some(property::conflict(property)?),
-                "sloppy_quorum" => property::refuse_sloppy_quorum(property)?,
+                "sloppy_quorum" => options.sloppy_quorum = Some(property::boolean(property)?),
                 "default_time_to_live" if property::integer(property)? != 0 => {
                     return Err(PlanError::unsupported("default_time_to_live"));
                 }

@@ -85,7 +85,10 @@ fn options_of_storage_are_taken_and_have_no_effect() {
          conflict = 'siblings' AND extensions = {} AND memtable = 'default'",
     );
     let plain = spec("CREATE TABLE x (k int PRIMARY KEY)");
-    assert_eq!(tuned, TableSpec { conflict: Some(Conflict::Siblings), ..plain });
+    assert_eq!(
+        tuned,
+        TableSpec { conflict: Some(Conflict::Siblings), sloppy_quorum: Some(false), ..plain }
+    );
 }
 
 #[test]
@@ -109,6 +112,7 @@ fn statements_become_changes_and_events() {
         strategy: None,
         durable_writes: Some(false),
         conflict: None,
+        sloppy_quorum: None,
     };
     assert_eq!((altered.change, altered.event), (wanted, SchemaChange::Updated(keyspace("app"))));
     let missing = fixture.plan("ALTER KEYSPACE IF EXISTS nosuch WITH durable_writes = false");
@@ -254,9 +258,9 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
         "not 'sometimes'",
     ),
     (
-        "CREATE TABLE x (k int PRIMARY KEY) WITH sloppy_quorum = true",
+        "CREATE TABLE x (k int PRIMARY KEY) WITH sloppy_quorum = 'often'",
         ErrorCode::Config,
-        "sloppy_quorum = true is not supported yet",
+        "It should be true or false",
     ),
     (
         "CREATE TABLE \"a-b\" (k int PRIMARY KEY)",
@@ -334,7 +338,7 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
         "'replication'. It should be a map",
     ),
     ("CREATE KEYSPACE x WITH frob = 1", ErrorCode::Config, "Unknown property 'frob'"),
-    ("ALTER KEYSPACE app WITH sloppy_quorum = true", ErrorCode::Config, "sloppy_quorum = true"),
+    ("ALTER KEYSPACE app WITH sloppy_quorum = 1", ErrorCode::Config, "It should be true or false"),
     ("ALTER KEYSPACE app WITH durable_writes = 5", ErrorCode::Config, "It should be true or false"),
 ];
 
@@ -419,12 +423,15 @@ fn alterations_become_changes_and_events() {
     let renamed =
         Alteration::Rename { columns: vec![("k".to_owned(), "Key".to_owned())], if_exists: true };
     assert_eq!(alteration("ALTER TABLE t RENAME IF EXISTS k TO \"Key\""), renamed);
-    let options = Alteration::Options { comment: Some("x".to_owned()) };
-    assert_eq!(alteration("ALTER TABLE t WITH comment = 'x' AND gc_grace_seconds = 5"), options);
-    assert_eq!(
-        alteration("ALTER TABLE t WITH compression = {}"),
-        Alteration::Options { comment: None },
-    );
+    let options = |comment: Option<&str>, sloppy_quorum| {
+        let comment = comment.map(str::to_owned);
+        Alteration::Options { comment, sloppy_quorum }
+    };
+    let commented = alteration("ALTER TABLE t WITH comment = 'x' AND gc_grace_seconds = 5");
+    assert_eq!(commented, options(Some("x"), None));
+    assert_eq!(alteration("ALTER TABLE t WITH compression = {}"), options(None, None));
+    let strict = alteration("ALTER TABLE t WITH sloppy_quorum = false");
+    assert_eq!(strict, options(None, Some(false)));
 }
 
 #[test]

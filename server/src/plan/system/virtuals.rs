@@ -1,6 +1,8 @@
 //! The keyspaces that drivers take for virtual: `system_virtual_schema`, which lists them, and
 //! `system_views`, with what Starling knows of its tables beyond Cassandra.
 
+use types::Value;
+
 use super::describe::virtuals;
 use super::schema::column_rows;
 use super::{Record, SystemTable, View, clustering, partition, regular, text};
@@ -8,11 +10,12 @@ use super::{Record, SystemTable, View, clustering, partition, regular, text};
 pub(super) const VIEWS: &[SystemTable] = &[SystemTable {
     keyspace: "system_views",
     name: "tables",
-    comment: "what becomes of concurrent writes, table by table",
+    comment: "what becomes of concurrent writes, and whether others stand in, table by table",
     columns: &[
         partition("keyspace_name", "text"),
         clustering("table_name", "text"),
         regular("conflict", "text"),
+        regular("sloppy_quorum", "boolean"),
     ],
     rows: conflict_modes,
 }];
@@ -61,6 +64,7 @@ fn conflict_modes(view: &View<'_>) -> Vec<Record> {
             ("keyspace_name", text(&table.keyspace)),
             ("table_name", text(&table.name)),
             ("conflict", text(table.conflict.name())),
+            ("sloppy_quorum", Value::Boolean(table.sloppy_quorum)),
         ]
     };
     tables.map(|table| record(table)).collect()

@@ -90,7 +90,7 @@ async fn a_row_that_is_here_is_hidden_by_a_range_tombstone_that_the_others_have(
     for row in [&b"a"[..], b"b"] {
         let key = restarted.key_at(0, row);
         let rows = vec![(key, inserted(5).encode().into())];
-        restarted.coordinator.replica.apply(rows).await.unwrap();
+        restarted.coordinator.replica.apply(rows, &[]).await.unwrap();
     }
     let partition = RowKey::read(restarted.key_at(0, b"a")).unwrap().partition();
     let mut ranges = Ranges::default();

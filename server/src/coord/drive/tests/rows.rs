@@ -28,7 +28,7 @@ async fn rows_of_one_write_are_stamped_together_and_sent_together() {
     let changes = [&b"a"[..], b"b", b"a"].map(|row| confirmed.insert(row)).to_vec();
     let mut write = write_of(changes);
     write.level = Consistency::All;
-    let written = confirmed.coordinator.write(write).await.unwrap();
+    let written = confirmed.coordinator.write(write).await.unwrap().written;
     let versions: Vec<usize> = written.iter().map(|it| it.row.versions().len()).collect();
     assert_eq!(versions.len(), 3, "each change is answered");
     for peer in &confirmed.peers {
@@ -51,7 +51,7 @@ async fn each_delete_without_context_removes_what_it_reads_first() {
     let inserts = [&b"a"[..], b"b"].map(|row| confirmed.insert(row)).to_vec();
     confirmed.coordinator.write(write_of(inserts)).await.unwrap();
     let removals = [&b"a"[..], b"b"].map(|row| confirmed.removal(row)).to_vec();
-    let written = confirmed.coordinator.write(write_of(removals)).await.unwrap();
+    let written = confirmed.coordinator.write(write_of(removals)).await.unwrap().written;
     assert_eq!(written.iter().map(|it| it.replaced).collect::<Vec<_>>(), [1, 1]);
     assert!(written.iter().all(|it| it.row.is_tombstone()));
 }
