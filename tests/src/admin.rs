@@ -49,6 +49,14 @@ pub fn counter(node: IpAddr, name: &str) -> Result<u64> {
     sum(&body, name)?.with_context(|| format!("{node} has no counter {name}"))
 }
 
+/// A gauge, which is no sum of events.
+///
+/// # Errors
+/// If the node has none of this name.
+pub fn gauge(node: IpAddr, name: &str) -> Result<u64> {
+    counter(node, name)
+}
+
 /// What a node says of itself and of what the cluster agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {

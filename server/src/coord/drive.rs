@@ -69,7 +69,7 @@ impl Coordinator {
     pub(crate) fn hinted(&self, missed: &[HostId]) -> Missed {
         let now = self.clock.now();
         let is_hinted = |host: &HostId| {
-            let is_within = self.cluster.silent_for(*host, now) <= self.hint_window;
+            let is_within = self.cluster.silent_for(*host, now) < self.hint_window;
             if !is_within {
                 CoordCounters::count(&self.counters.hints_past_window);
             }

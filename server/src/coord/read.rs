@@ -354,7 +354,7 @@ impl ReadOp {
 
 /// Whether reads at this level promise that a later one sees no less.
 pub(super) fn repairs_first(level: Consistency) -> bool {
-    !matches!(level, Consistency::One | Consistency::LocalOne)
+    !matches!(level, Consistency::Any | Consistency::One | Consistency::LocalOne)
 }
 
 #[cfg(test)]

@@ -202,10 +202,7 @@ impl UsingPlan {
 
     /// The level of a write.
     pub(super) fn write_level(&self, request: Consistency) -> Result<Consistency, PlanError> {
-        match self.level.unwrap_or(request) {
-            Consistency::Any => Err(PlanError::unsupported("consistency level ANY")),
-            level => not_serial(level),
-        }
+        not_serial(self.level.unwrap_or(request))
     }
 }
 

@@ -63,7 +63,9 @@ impl Hints {
                     &target.time_left(),
                 ]);
             }
-            [3, 4].map(|numbers| table.align_right(numbers));
+            for numbers in [3, 4] {
+                table.align_right(numbers);
+            }
             text.push_str(&table.text());
         }
         writeln!(

@@ -135,7 +135,6 @@ const CASES: &[(&str, i32, &str)] = &[
 /// Statement, level, code, phrase.
 const LEVELS: &[(&str, Consistency, i32, &str)] = &[
     ("SELECT * FROM app.notes WHERE note_id = 1", Consistency::Any, INVALID, "ANY"),
-    ("INSERT INTO app.notes (note_id) VALUES (1)", Consistency::Any, INVALID, "ANY"),
     ("SELECT * FROM app.notes WHERE note_id = 1", Consistency::Serial, INVALID, "SERIAL"),
     (
         "INSERT INTO app.notes (note_id) VALUES (1)",
