@@ -21,6 +21,7 @@ pub mod directory;
 pub mod engine;
 pub mod identity;
 pub mod keys;
+pub mod marks;
 pub mod memory;
 mod merge;
 pub mod peer_epochs;

@@ -29,6 +29,7 @@ pub use queue::{CommitHandle, CommitLoop, Pending, QueueLimits, queue};
 use super::Opened;
 use super::engine::{Batch, Change, Durability, Engine, EngineError, Family};
 use super::identity::{EpochError, Identity, Renewal, Standing};
+use super::marks::Marks;
 use super::peer_epochs::PeerEpochs;
 
 /// A change of rows that is made as a whole.
@@ -258,6 +259,7 @@ pub struct Committer {
     identity: Identity,
     peers: PeerEpochs,
     counters: Arc<CommitCounters>,
+    marks: Arc<Marks>,
     promise: Promise,
     failure: Option<EngineError>,
 }
@@ -267,8 +269,8 @@ impl Committer {
     pub fn new(opened: Opened, promise: Promise) -> Result<Self, EngineError> {
         let Opened { engine, identity } = opened;
         let peers = PeerEpochs::load(engine.as_ref())?;
-        let counters = Arc::default();
-        Ok(Self { engine, identity, peers, counters, promise, failure: None })
+        let (counters, marks) = (Arc::default(), Arc::default());
+        Ok(Self { engine, identity, peers, counters, marks, promise, failure: None })
     }
 
     /// Whose store it is.
@@ -279,6 +281,11 @@ impl Committer {
     /// What was done so far.
     pub fn counters(&self) -> &Arc<CommitCounters> {
         &self.counters
+    }
+
+    /// When which slices were last written.
+    pub fn marks(&self) -> &Arc<Marks> {
+        &self.marks
     }
 
     /// Runs one mutation as a group of its own.
@@ -380,7 +387,10 @@ impl Committer {
         if batch.is_empty() {
             return Ok(());
         }
-        self.engine.commit(batch, durability)?;
+        let committed = self.engine.commit(batch, durability);
+        // Also where it failed: nobody knows then what of it is there.
+        self.marks.raise(batch, self.engine.sequence());
+        committed?;
         self.peers.committed();
         if self.identity.committed()? {
             count(&self.counters.lease_renewals, 1);

@@ -23,7 +23,7 @@ use super::merge::merge;
 pub enum Family {
     /// The rows of all tables, in the order of [`super::keys::RowKey`].
     Rows,
-    /// Which slices of a partition were written since they were last digested.
+    /// Free: dirty marks live in memory, see [`super::marks`].
     Marks,
     /// Which rows a silent replica has missed.
     Hints,
@@ -239,6 +239,11 @@ impl Batch {
         Family::ALL.into_iter().flat_map(|family| {
             self.families[family.index()].iter().map(move |(key, change)| (family, key, change))
         })
+    }
+
+    /// The keys of a family that the batch changes, ascending.
+    pub fn keys(&self, family: Family) -> impl Iterator<Item = &Bytes> {
+        self.families[family.index()].keys()
     }
 
     /// How many keys the batch changes.

@@ -15,6 +15,7 @@
 use std::ops::{Bound, RangeInclusive};
 
 use bytes::Bytes;
+use repair::bucket::Slice;
 use ring::Token;
 use types::key::{decode_bytes, encode_bytes};
 
@@ -169,6 +170,13 @@ impl RowKey {
         Ok(Self { bytes, clustering_at })
     }
 
+    /// The life of the table and the slice of the ring that a stored key names; none where it is too
+    /// short to.
+    pub fn slice_of(key: &[u8]) -> Option<(TableLife, Slice)> {
+        let token = key.get(8..)?.first_chunk()?;
+        Some((TableLife::of_key(key)?, Slice::of_place(u64::from_be_bytes(*token))))
+    }
+
     /// The life of the table that the row belongs to.
     pub fn life(&self) -> TableLife {
         TableLife { table: self.head(0), epoch: self.head(4) }
@@ -295,6 +303,8 @@ mod tests {
             let life = read.life();
             let split = (life.table, life.epoch, read.token().value(), read.partition_key());
             prop_assert_eq!((split.0, split.1, split.2, split.3, read.clustering().to_vec()), parts);
+            let slice = Slice::of(read.token());
+            prop_assert_eq!(RowKey::slice_of(made.as_bytes()), Some((life, slice)));
         }
 
         #[test]

@@ -23,6 +23,7 @@ use super::{
 use crate::store::Opened;
 use crate::store::engine::EngineError;
 use crate::store::identity::Standing;
+use crate::store::marks::Marks;
 
 /// How much may wait, and how much is committed at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +98,7 @@ pub struct CommitHandle<M: Mutation> {
     queued_bytes: Arc<AtomicUsize>,
     queue_bytes_max: usize,
     counters: Arc<CommitCounters>,
+    marks: Arc<Marks>,
     standing: watch::Receiver<Standing>,
 }
 
@@ -107,6 +109,7 @@ impl<M: Mutation> Clone for CommitHandle<M> {
             queued_bytes: Arc::clone(&self.queued_bytes),
             queue_bytes_max: self.queue_bytes_max,
             counters: Arc::clone(&self.counters),
+            marks: Arc::clone(&self.marks),
             standing: self.standing.clone(),
         }
     }
@@ -175,6 +178,11 @@ impl<M: Mutation> CommitHandle<M> {
         &self.counters
     }
 
+    /// When which slices of the tables were last written.
+    pub fn marks(&self) -> &Arc<Marks> {
+        &self.marks
+    }
+
     /// How many mutations wait.
     pub fn queued(&self) -> usize {
         self.requests.max_capacity() - self.requests.capacity()
@@ -218,6 +226,7 @@ pub fn queue<M: Mutation>(
         queued_bytes: Arc::clone(&queued_bytes),
         queue_bytes_max: limits.queue_bytes_max,
         counters: Arc::clone(committer.counters()),
+        marks: Arc::clone(committer.marks()),
         standing,
     };
     let commit_loop = CommitLoop { committer, requests, queued_bytes, limits, standing: tell };
