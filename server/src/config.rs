@@ -50,6 +50,8 @@ pub struct Config {
     pub standin: StandInConfig,
     /// How long the traces of deleted rows are kept.
     pub gc: GcConfig,
+    /// How replicas find and mend what differs.
+    pub repair: RepairConfig,
     /// Memory and files of the store.
     pub store: StoreConfig,
     /// The clocks of the cluster.
@@ -65,6 +67,11 @@ pub struct Config {
 pub struct TestingConfig {
     /// When answers to writes leave.
     pub promise: TestingPromise,
+    /// Marks of written buckets are taken back when they were digested: writes that come meanwhile
+    /// are lost sight of.
+    pub clears_marks: bool,
+    /// No bug, but a door: rows can be removed behind the node's back over the admin port.
+    pub forgets: bool,
 }
 
 /// When answers to writes leave.
@@ -387,6 +394,33 @@ pub struct GcConfig {
 impl Default for GcConfig {
     fn default() -> Self {
         Self { age: Duration::from_hours(10 * 24) }
+    }
+}
+
+/// How replicas find and mend what differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RepairConfig {
+    /// The time between two rounds in which a node compares itself with its peers.
+    #[serde(with = "units::duration")]
+    pub interval: Duration,
+    /// How many exchanges a node begins at the same time.
+    pub concurrency: u32,
+    /// How many bytes of rows a node moves in a second, both ways together.
+    pub bytes_per_second: ByteSize,
+    /// No digest is trusted for longer: so often every row is read from disk.
+    #[serde(with = "units::duration")]
+    pub scrub_interval: Duration,
+}
+
+impl Default for RepairConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(10),
+            concurrency: 2,
+            bytes_per_second: ByteSize::mib(16),
+            scrub_interval: Duration::from_hours(24),
+        }
     }
 }
 

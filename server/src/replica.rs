@@ -16,9 +16,12 @@
 mod apply;
 mod change;
 mod copy;
+mod digests;
+mod fence;
 mod fetch;
 mod held;
 mod hints;
+mod mend;
 mod stamp;
 
 use std::sync::Arc;
@@ -27,12 +30,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use apply::{Apply, ApplyFailure, Incoming};
 pub use change::Change;
 pub use copy::{CopyError, RowCopy, RowDigest};
+pub use digests::{DigestOptions, Digests, FoundRows, Leaf, RowDigests};
+pub use fence::Fence;
 pub use fetch::{FetchFailure, ReplicaPage};
 pub use held::Held;
 pub use hints::{Delivered, Missed};
+pub use mend::Mend;
 pub use stamp::{Stamp, StampFailure};
 
-use crate::commits::Commits;
+use crate::commits::{Commits, Standing};
 use crate::store::engine::Engine;
 
 /// This node's copies.
@@ -41,6 +47,7 @@ pub struct Replica {
     commits: Commits,
     counters: Arc<ReplicaCounters>,
     held: Held,
+    fence: Option<Arc<Fence>>,
 }
 
 /// What should not happen, counted.
@@ -50,6 +57,8 @@ pub struct ReplicaCounters {
     pub duplicate_dots: AtomicU64,
     /// Times that a stored row could not be read.
     pub damaged_rows: AtomicU64,
+    /// Rows that could not be read and were mended from another copy.
+    pub mended_rows: AtomicU64,
     /// Rows whose vector has more actors than it should.
     pub long_vectors: AtomicU64,
 }
@@ -64,12 +73,28 @@ impl Replica {
     /// The copies in `engine`, which change by way of `commits` only; of rows of other nodes at most
     /// `held` are taken in.
     pub fn new(engine: Arc<dyn Engine>, commits: Commits, held: Held) -> Self {
-        Self { engine, commits, counters: Arc::default(), held }
+        Self { engine, commits, counters: Arc::default(), held, fence: None }
     }
 
     /// What this node holds for others.
     pub fn held(&self) -> &Held {
         &self.held
+    }
+
+    /// The same copies behind `fence`: while it is up they are neither read nor stamped.
+    #[must_use]
+    pub fn behind(self, fence: Arc<Fence>) -> Self {
+        Self { fence: Some(fence), ..self }
+    }
+
+    /// Whose store holds them, now.
+    pub fn standing(&self) -> Standing {
+        self.commits.standing()
+    }
+
+    /// Whether they may lack what was acknowledged; see [`Fence`].
+    pub fn is_fenced(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.is_up())
     }
 
     /// The store that holds them.

@@ -1,5 +1,6 @@
 //! All background work. Foreground requests never wait for it.
 
+pub mod anti_entropy;
 pub mod clock_bound;
 pub mod dead_lives;
 pub mod gossip;

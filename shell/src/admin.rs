@@ -5,6 +5,7 @@
 
 mod hints;
 mod http;
+mod repair;
 mod ring;
 mod seed;
 mod status;
@@ -18,6 +19,7 @@ use http::AdminError;
 pub(crate) use http::ADMIN_PORT;
 
 pub use hints::{HintsArgs, hints};
+pub use repair::{RepairArgs, repair};
 pub use ring::{RingArgs, ring};
 pub use seed::{SeedArgs, seed};
 pub use status::{StatusArgs, status};

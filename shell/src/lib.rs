@@ -25,7 +25,9 @@ mod print;
 mod repl;
 mod screen;
 
-pub use admin::{HintsArgs, RingArgs, SeedArgs, StatusArgs, hints, ring, seed, status};
+pub use admin::{
+    HintsArgs, RepairArgs, RingArgs, SeedArgs, StatusArgs, hints, repair, ring, seed, status,
+};
 pub use exit::Exit;
 pub use playground::{PlaygroundArgs, playground};
 pub use repl::{ShellArgs, shell};

@@ -5,7 +5,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shell::{HintsArgs, PlaygroundArgs, RingArgs, SeedArgs, ShellArgs, StatusArgs};
+use shell::{HintsArgs, PlaygroundArgs, RepairArgs, RingArgs, SeedArgs, ShellArgs, StatusArgs};
 
 use serve::ServeArgs;
 
@@ -38,6 +38,8 @@ enum Command {
     Ring(RingArgs),
     /// Show which nodes have missed rows, and how they get them.
     Hints(HintsArgs),
+    /// Make all replicas of a node's rows equal, now.
+    Repair(RepairArgs),
     /// Change who agrees on members and schema.
     Seed(SeedArgs),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Status(args) => shell::status(&args),
         Command::Ring(args) => shell::ring(&args),
         Command::Hints(args) => shell::hints(&args),
+        Command::Repair(args) => shell::repair(&args),
         Command::Seed(args) => shell::seed(&args),
     };
     exit.into()
@@ -80,6 +83,7 @@ mod tests {
             "starling shell -f file --format vertical",
             "starling status --host 127.0.0.2:7080 --json",
             "starling ring --json",
+            "starling repair --host ::1 --table k.t --preview --wait --json",
             "starling seed replace --host ::1 old new",
             "starling seed reform --force one two three",
         ] {

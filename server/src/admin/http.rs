@@ -35,6 +35,7 @@ pub async fn serve(listener: TcpListener, state: AdminState) -> std::io::Result<
         .route("/api/hints", get(hints))
         .route("/api/seed/replace", post(replace_seed))
         .route("/api/seed/reform", post(reform_seeds))
+        .merge(super::repair::routes(&state))
         .with_state(state);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
@@ -121,7 +122,7 @@ async fn reform_seeds(
 }
 
 /// Changes are taken from this machine only.
-fn refuse_stranger(from: SocketAddr) -> Option<Response> {
+pub(super) fn refuse_stranger(from: SocketAddr) -> Option<Response> {
     let is_local = from.ip().to_canonical().is_loopback();
     let why = "changes are taken from loopback only\n";
     (!is_local).then(|| (StatusCode::FORBIDDEN, why).into_response())

@@ -18,6 +18,7 @@ pub(super) fn render(state: &AdminState) -> String {
     store(&mut registry, state);
     cluster(&mut registry, state);
     coordination(&mut registry, state);
+    repair(&mut registry, state);
     clients(&mut registry, state);
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string does not fail");
@@ -44,6 +45,8 @@ fn store(registry: &mut Registry, state: &AdminState) {
     let dots = &replica.duplicate_dots;
     counter(registry, "duplicate_dots", "Dots that came twice with different contents", dots);
     counter(registry, "damaged_rows", "Times a row could not be read", &replica.damaged_rows);
+    let mended = &replica.mended_rows;
+    counter(registry, "mended_rows", "Rows that could not be read and were mended", mended);
     counter(registry, "long_vectors", "Rows written with over 64 actors", &replica.long_vectors);
 }
 
@@ -78,6 +81,35 @@ fn coordination(registry: &mut Registry, state: &AdminState) {
     total(registry, "hints_delivered_bytes", "Bytes of rows delivered for hints", bytes);
     let held = "Bytes of rows held in the place of other nodes";
     gauge(registry, "standin_bytes", held, state.replica.held().bytes());
+}
+
+fn repair(registry: &mut Registry, state: &AdminState) {
+    let all = &state.anti_entropy;
+    let counters = all.counters();
+    counter(registry, "repair_rounds", "Rounds in which replicas were compared", &counters.rounds);
+    let begun = &counters.exchanges;
+    counter(registry, "repair_exchanges", "Exchanges with another replica begun", begun);
+    counter(registry, "repair_failures", "Exchanges that were not complete", &counters.failures);
+    let differences = &counters.differences;
+    counter(registry, "repair_differences", "Rows that two replicas differed in", differences);
+    let came = &counters.rows_received;
+    counter(registry, "repair_rows_received", "Rows that exchanges brought", came);
+    counter(registry, "repair_rows_sent", "Rows that exchanges sent", &counters.rows_sent);
+    let bytes = &counters.bytes_received;
+    counter(registry, "repair_bytes_received", "Bytes that exchanges received", bytes);
+    counter(registry, "repair_bytes_sent", "Bytes that exchanges sent", &counters.bytes_sent);
+    let exchanges = all.exchanges();
+    let oldest = exchanges.iter().map(|it| it.oldest_s.unwrap_or(u64::MAX)).max().unwrap_or(0);
+    let help = "Age of the oldest last complete exchange of any partition and peer";
+    gauge(registry, "repair_last_complete_age_seconds", help, oldest);
+    gauge(
+        registry,
+        "repair_hurried",
+        "Partitions to be compared first",
+        all.hurry().waiting() as u64,
+    );
+    gauge(registry, "unreadable_rows", "Rows known that cannot be read", all.unreadable());
+    gauge(registry, "fenced", "Whether the store is being filled", u64::from(all.fence().is_up()));
 }
 
 fn clients(registry: &mut Registry, state: &AdminState) {

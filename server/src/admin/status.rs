@@ -16,6 +16,7 @@ use crate::peer::PeerCounters;
 use crate::register::Proposals;
 use crate::replica::Replica;
 use crate::store::engine::Engine;
+use crate::upkeep::anti_entropy::AntiEntropy;
 use crate::upkeep::handoff::HandOffProgress;
 use crate::upkeep::membership::{Phase, remark};
 
@@ -42,6 +43,10 @@ pub struct AdminState {
     pub coordination: Arc<CoordCounters>,
     /// How hand-over gets on.
     pub handoff: Arc<HandOffProgress>,
+    /// How replicas are compared.
+    pub anti_entropy: Arc<AntiEntropy>,
+    /// Whether tests may remove rows behind the node's back.
+    pub forgets: bool,
     /// The node's own counters of its clients.
     pub clients: Arc<FrontCounters>,
     /// The release and the commit that it was built from.
@@ -69,6 +74,9 @@ pub struct Status {
     pub host_id: String,
     /// Its store.
     pub store_id: String,
+    /// Whether the store may lack what was acknowledged: it is being filled from its peers, answers
+    /// no reads and stamps no writes.
+    pub fenced: bool,
     /// All registered nodes.
     pub members: Vec<MemberStatus>,
     /// The stores that agree on the metadata.
@@ -136,6 +144,9 @@ impl AdminState {
             (Phase::Listening { silent }, Some(_)) => {
                 Some(format!("{silent} members are silent since the start, or know more"))
             }
+            (Phase::Member, Some(_)) if self.anti_entropy.fence().is_up() => Some(
+                "this store is new: it is being filled from its peers, behind a fence".to_owned(),
+            ),
             (Phase::Member, Some(_)) => None,
         }
     }
@@ -156,6 +167,7 @@ impl AdminState {
             version: self.version.to_owned(),
             host_id: standing.host.to_string(),
             store_id: standing.store.to_string(),
+            fenced: self.anti_entropy.fence().is_up(),
             members: snapshot.as_ref().map_or(Vec::new(), |s| self.members(s)),
             acceptors: snapshot.as_ref().map_or(Vec::new(), |s| acceptors(s)),
             clock_skew_ms: skews

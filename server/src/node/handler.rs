@@ -26,6 +26,7 @@ use crate::replica::{ApplyFailure, Replica, RowDigest};
 use crate::store::engine::{Engine, KeyRange, Order};
 use crate::store::keys::{RowKey, TableLife};
 use crate::store::peer_epochs::peer_epoch;
+use crate::upkeep::anti_entropy::{AntiEntropy, Asked};
 use crate::upkeep::gossip::Heartbeat;
 
 /// Carries out requests of other nodes.
@@ -38,6 +39,7 @@ pub(crate) struct PeerHandler {
     pub(crate) replica: Arc<Replica>,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) anti_entropy: Arc<AntiEntropy>,
     pub(crate) heartbeats: mpsc::Sender<Heartbeat>,
     pub(crate) limits: SiblingLimits,
     /// A row that was made longer ago than this is refused.
@@ -56,7 +58,7 @@ impl Handler for PeerHandler {
         if !knows && is_about_rows(&received.request) {
             return Some((Answer::Refused(Refusal::NotReady), Body::new()));
         }
-        Some(match self.carry_out(received).await {
+        Some(match self.carry_out(&from, received).await {
             Ok((answer, body)) => (answer, body),
             Err(refusal) => (Answer::Refused(refusal), Body::new()),
         })
@@ -79,7 +81,7 @@ impl PeerHandler {
         self.keeper.catch_up(from.internode, received.epoch, deadline).await
     }
 
-    async fn carry_out(&self, received: Received) -> Outcome {
+    async fn carry_out(&self, from: &Hello, received: Received) -> Outcome {
         let wait = Duration::from_millis(received.wait_ms.into());
         match received.request {
             Request::Ping | Request::Gossip => Ok((Answer::Pong, Body::new())),
@@ -114,6 +116,12 @@ impl PeerHandler {
             }
             Request::Apply { made_us, missed, as_stand_in } => {
                 self.apply(received.body, made_us, &missed, as_stand_in).await
+            }
+            Request::Mend { made_us } => self.mend(received.body, made_us).await,
+            Request::ReadRow { .. } | Request::ReadRange { .. }
+                if self.anti_entropy.fence().is_up() =>
+            {
+                Err(Refusal::Fenced)
             }
             Request::ReadRow { digest: true, as_stand_in } => {
                 let (key, table) = self.row(received.body, as_stand_in)?;
@@ -151,6 +159,13 @@ impl PeerHandler {
             }
             Request::Probe { host } => self.probe(host, wait).await,
             Request::Hint { missed } => self.keep_hints(received.body, &missed).await,
+            Request::Exchange { table, table_epoch, is_fenced, made_us } => {
+                let life = TableLife { table, epoch: table_epoch };
+                let asked = Asked { from: from.host, life, is_fenced, made_us };
+                let answer = self.anti_entropy.answer(asked, &received.body).await;
+                let (is_fenced, reply) = answer?;
+                Ok((Answer::Exchanged { is_fenced }, Body::from_iter([Bytes::from(reply)])))
+            }
         }
     }
 
@@ -180,10 +195,7 @@ impl PeerHandler {
         missed: &[HostId],
         as_stand_in: bool,
     ) -> Outcome {
-        let age_us = self.clock.wall_us().saturating_sub(made_us);
-        if i128::from(age_us) > self.age_max.as_micros().cast_signed() {
-            return Err(Refusal::Stale { age_us });
-        }
+        self.refuse_old(made_us)?;
         let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
         let keys =
             rows.iter().map(|(key, _)| self.row(key.clone(), as_stand_in).map(|(key, _)| key));
@@ -195,6 +207,24 @@ impl PeerHandler {
         self.replica.apply(rows, &missed).await.map_err(|failure| refusal(&failure))?;
         self.still_live(&lives)?;
         Ok((Answer::Applied, Body::new()))
+    }
+
+    /// Merges rows that an exchange has found to differ.
+    async fn mend(&self, body: Bytes, made_us: i64) -> Outcome {
+        self.refuse_old(made_us)?;
+        let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
+        let keys = rows.iter().map(|(key, _)| self.row(key.clone(), false).map(|(key, _)| key));
+        let lives = lives(&keys.collect::<Result<Vec<_>, _>>()?);
+        self.replica.mend(rows).await.map_err(|failure| refusal(&failure))?;
+        self.still_live(&lives)?;
+        Ok((Answer::Applied, Body::new()))
+    }
+
+    /// Refuses rows that were read or made too long ago.
+    fn refuse_old(&self, made_us: i64) -> Result<(), Refusal> {
+        let age_us = self.clock.wall_us().saturating_sub(made_us);
+        let is_old = i128::from(age_us) > self.age_max.as_micros().cast_signed();
+        if is_old { Err(Refusal::Stale { age_us }) } else { Ok(()) }
     }
 
     /// Takes in rows of another node, if there is room for them.
@@ -298,6 +328,8 @@ fn is_about_rows(request: &Request) -> bool {
             | Request::ReadRow { .. }
             | Request::ReadRange { .. }
             | Request::Hint { .. }
+            | Request::Exchange { .. }
+            | Request::Mend { .. }
     )
 }
 

@@ -26,12 +26,13 @@ use crate::network::{Listening, Purpose};
 use crate::peer::{Introduce, Listener, Pool, PoolOptions};
 use crate::plan::LocalNode;
 use crate::register::{Keeper, ProposalQueue, Proposals};
-use crate::replica::{Held, Replica};
+use crate::replica::{DigestOptions, Digests, Fence, Held, Replica};
 use crate::store::commit::{CommitLoop, Promise, QueueLimits, queue};
 use crate::store::engine::Engine;
 use crate::store::rocks::RocksOptions;
 use crate::store::{self, Opened, clock_bound};
 use crate::upkeep;
+use crate::upkeep::anti_entropy::{AntiEntropy, AntiEntropyOptions, AntiEntropyParts};
 use crate::upkeep::dead_lives::DeadLives;
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
 use crate::upkeep::handoff::{HandOff, HandOffProgress};
@@ -169,6 +170,7 @@ struct Parts {
     keeper: Arc<Keeper>,
     replica: Arc<Replica>,
     coordinator: Arc<Coordinator>,
+    anti_entropy: Arc<AntiEntropy>,
     proposals: Arc<Proposals>,
     phase: Arc<ArcSwap<Phase>>,
     handoff: Arc<HandOffProgress>,
@@ -216,7 +218,26 @@ impl Parts {
             Arc::clone(&clock),
         ));
         let held = Held::up_to(config.standin.bytes_max.bytes());
-        let replica = Arc::new(Replica::new(Arc::clone(&engine), commits.clone(), held));
+        let fence = Arc::new(Fence::load(engine.as_ref(), commits.clone())?);
+        let replica =
+            Replica::new(Arc::clone(&engine), commits.clone(), held).behind(Arc::clone(&fence));
+        let replica = Arc::new(replica);
+        let anti_entropy = Arc::new(AntiEntropy::new(AntiEntropyParts {
+            cluster: Arc::clone(&cluster),
+            keeper: Arc::clone(&keeper),
+            pool: Arc::clone(&pool),
+            replica: Arc::clone(&replica),
+            digests: digests(&config, &engine, &commits, &clock),
+            fence,
+            clock: Arc::clone(&clock),
+            random: random.clone(),
+            options: AntiEntropyOptions {
+                interval: config.repair.interval,
+                concurrency: config.repair.concurrency as usize,
+                bytes_per_second: config.repair.bytes_per_second.bytes(),
+                age_max: config.gc.age / 2,
+            },
+        }));
         let coordinator = Arc::new(Coordinator {
             cluster: Arc::clone(&cluster),
             pool: Arc::clone(&pool),
@@ -251,6 +272,7 @@ impl Parts {
             keeper,
             replica,
             coordinator,
+            anti_entropy,
             proposals: Arc::new(proposals),
             phase: Arc::new(ArcSwap::from_pointee(Phase::Seeds { silent: Vec::new() })),
             handoff: Arc::default(),
@@ -313,6 +335,8 @@ impl Parts {
         tasks.spawn(async move { dead_lives.run().await });
         let handoff = self.handoff();
         tasks.spawn(async move { handoff.run().await });
+        let anti_entropy = Arc::clone(&self.anti_entropy);
+        tasks.spawn(async move { anti_entropy.run().await });
         tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
         if let Some(port) = listeners.admin {
             let admin = self.admin(front);
@@ -338,6 +362,7 @@ impl Parts {
             replica: Arc::clone(&self.replica),
             engine: Arc::clone(&self.engine),
             clock: Arc::clone(&self.clock),
+            anti_entropy: Arc::clone(&self.anti_entropy),
             heartbeats,
             limits: SiblingLimits {
                 warn: self.config.siblings.warn as usize,
@@ -396,6 +421,8 @@ impl Parts {
             skews: self.introduction.skews.clone(),
             coordination: Arc::clone(&self.coordinator.counters),
             handoff: Arc::clone(&self.handoff),
+            anti_entropy: Arc::clone(&self.anti_entropy),
+            forgets: self.config.testing.forgets,
             clients: Arc::clone(front.counters()),
             version: self.version,
         }
@@ -458,6 +485,27 @@ async fn follow(
             keeper.catch_up_with(address, version, clock.now() + CATCH_UP_MAX).await;
         }
     }
+}
+
+fn digests(
+    config: &Config,
+    engine: &Arc<dyn Engine>,
+    commits: &Commits,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Digests> {
+    if config.testing.clears_marks {
+        tracing::error!("testing.clears_marks: replicas will differ for ever");
+    }
+    if config.testing.forgets {
+        tracing::error!("testing.forgets: rows can be removed behind this node's back");
+    }
+    let options = DigestOptions {
+        trusted_for: config.repair.scrub_interval,
+        host: commits.standing().host,
+        clears_marks: config.testing.clears_marks,
+    };
+    let marks = Arc::clone(commits.handle().marks());
+    Arc::new(Digests::new(Arc::clone(engine), marks, Arc::clone(clock), options))
 }
 
 fn promise(config: &Config) -> Promise {

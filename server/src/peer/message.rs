@@ -25,6 +25,8 @@ pub enum Class {
     Control,
     /// Heartbeats.
     Gossip,
+    /// What replicas exchange by themselves.
+    Upkeep,
 }
 
 impl Class {
@@ -34,6 +36,7 @@ impl Class {
             Self::Rows => "rows",
             Self::Control => "control",
             Self::Gossip => "gossip",
+            Self::Upkeep => "upkeep",
         }
     }
 }
@@ -135,6 +138,23 @@ pub enum Request {
         /// The replicas.
         missed: Vec<HostId>,
     },
+    /// A question of an exchange between replicas, in the body.
+    Exchange {
+        /// The number of the table.
+        table: u32,
+        /// The table's epoch.
+        table_epoch: u32,
+        /// Whether the asking node is behind its fence.
+        is_fenced: bool,
+        /// When it asked, by its wall clock, in microseconds.
+        made_us: i64,
+    },
+    /// Merge these rows of one table, all or none, and mend what cannot be read of yours. Body: a
+    /// [`RowList`].
+    Mend {
+        /// When the sender read the rows, by its wall clock, in microseconds.
+        made_us: i64,
+    },
 }
 
 /// What the other node answers.
@@ -173,6 +193,11 @@ pub enum Answer {
     Silent,
     /// A digest of the row.
     Digest([u8; 16]),
+    /// The answer of an exchange, in the body.
+    Exchanged {
+        /// Whether the answering node is behind its fence.
+        is_fenced: bool,
+    },
 }
 
 /// Why a node did not do what it was asked. Nothing was done.
@@ -221,6 +246,9 @@ pub enum Refusal {
     /// I hold as much for other nodes as I may.
     #[error("no room for rows of other nodes")]
     NoStandIn,
+    /// My store may lack what was acknowledged: it is being filled from its peers.
+    #[error("behind its fence: the store is being filled from its peers")]
+    Fenced,
 }
 
 /// The head of a frame.

@@ -119,7 +119,7 @@ impl Pool {
             // Whoever is dead is asked for its heartbeat all the time: that is no failure.
             let counters = match class {
                 Class::Rows => Arc::clone(&self.counters),
-                Class::Control | Class::Gossip => Arc::default(),
+                Class::Control | Class::Gossip | Class::Upkeep => Arc::default(),
             };
             let (link, serving) = Link::new(address, class, local, self.options.clone(), counters);
             tokio::spawn(serving);

@@ -10,7 +10,8 @@ use ring::HostId;
 
 use super::change::removes_only;
 use super::hints::{Missed, put_hints};
-use super::stamp::{Epochs, put_row, read_row};
+use super::mend::{Local, local_row};
+use super::stamp::{Epochs, put_row};
 use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
 use crate::store::engine::Family;
@@ -20,7 +21,7 @@ use crate::store::keys::RowKey;
 /// Why rows were not merged. Unless the store failed, nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyFailure {
-    /// A row that was sent or one that is stored cannot be read.
+    /// A row that was sent cannot be read, or the disk fails.
     Damaged,
     /// A merged row needs an entry of a fresh epoch, and this store may deal out none now.
     Epoch(EpochError),
@@ -87,11 +88,11 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
             match incoming {
                 Incoming::Cells { key, operand } => operands.push((key, operand)),
                 Incoming::Siblings { key, row } => {
-                    let before = match merged.get(&key) {
-                        Some(row) => Some(row.clone()),
-                        None => read_row(view, &key, &counters)?,
+                    let local = match merged.get(&key) {
+                        Some(row) => Local { row: Some(row.clone()), is_damaged: false },
+                        None => local_row(view, &key, &counters)?,
                     };
-                    if let Some(row) = merge(view, before.as_ref(), &row, &rule, &counters)? {
+                    if let Some(row) = merge(view, &local, &row, &rule, &counters)? {
                         merged.insert(key, row);
                     }
                 }
@@ -112,14 +113,14 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
 /// The local copy with the incoming one merged in, unless that changes nothing.
 fn merge<R: ActorRule>(
     view: &mut View<'_>,
-    local: Option<&Siblings>,
+    local: &Local,
     incoming: &Siblings,
     rule: &R,
     counters: &ReplicaCounters,
 ) -> Result<Option<Siblings>, ApplyFailure> {
     let store = view.store();
     let mut minter = Minter { store, epochs: Epochs::of(view), rule };
-    let applied = apply(local, incoming, false, &mut minter);
+    let applied = apply(local.row.as_ref(), incoming, local.is_damaged, &mut minter);
     if let Some(error) = minter.epochs.failure {
         return Err(ApplyFailure::Epoch(error));
     }
@@ -206,7 +207,7 @@ impl From<FetchFailure> for ApplyFailure {
     }
 }
 
-fn failure(error: &CommitError) -> ApplyFailure {
+pub(super) fn failure(error: &CommitError) -> ApplyFailure {
     match error {
         CommitError::Overloaded { .. } | CommitError::Stopped => ApplyFailure::Overloaded,
         CommitError::NoSpace { .. } => ApplyFailure::NoSpace,

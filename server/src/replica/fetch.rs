@@ -13,7 +13,7 @@ use crate::store::keys::RowKey;
 /// A page ends with the row that takes it over this size.
 const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// The copy cannot be read. It is not "no such row".
+/// The copy cannot be read, or may lack what was acknowledged. It is not "no such row".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored row cannot be read")]
 pub struct FetchFailure;
@@ -38,8 +38,11 @@ impl Replica {
     /// of the row, also where nothing else is known of it.
     ///
     /// # Errors
-    /// [`FetchFailure`] where there is one that cannot be read.
+    /// [`FetchFailure`] where there is one that cannot be read, and behind the fence.
     pub fn fetch(&self, conflict: Conflict, key: &RowKey) -> Result<Option<RowCopy>, FetchFailure> {
+        if self.is_fenced() {
+            return Err(FetchFailure);
+        }
         let row = self.read(key.as_bytes(), |value| RowCopy::decode(conflict, value))?;
         if conflict == Conflict::Siblings || key.clustering().is_empty() {
             return Ok(row);
@@ -66,7 +69,7 @@ impl Replica {
     /// where they are large, but at least one row or head if there is one.
     ///
     /// # Errors
-    /// [`FetchFailure`] where one of them cannot be read.
+    /// [`FetchFailure`] where one of them cannot be read, and behind the fence.
     pub fn fetch_range(
         &self,
         conflict: Conflict,
@@ -74,6 +77,9 @@ impl Replica {
         order: Order,
         rows_max: u32,
     ) -> Result<ReplicaPage, FetchFailure> {
+        if self.is_fenced() {
+            return Err(FetchFailure);
+        }
         let mut scan = Scan {
             conflict,
             page: ReplicaPage::default(),

@@ -161,6 +161,10 @@ impl Replica {
             return Err(StampFailure::Damaged);
         }
         let (missed, counters) = (missed.into(), Arc::clone(&self.counters));
+        let mints = changes.iter().any(|change| matches!(change, Change::Versioned { .. }));
+        if mints && self.is_fenced() {
+            return Err(StampFailure::Epoch(EpochError::Fenced));
+        }
         let stamp = Stamp { changes, missed, rule: SafeRule, counters };
         self.commits.submit(stamp).await.unwrap_or_else(|error| Err(failure(&error)))
     }

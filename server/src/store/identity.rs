@@ -71,6 +71,9 @@ pub enum EpochError {
     /// The lease is used up and could not be renewed.
     #[error("the leased epochs are used up")]
     LeaseUsedUp,
+    /// The store is behind its fence.
+    #[error("the store is being filled from its peers")]
+    Fenced,
 }
 
 /// Why a store id was drawn.

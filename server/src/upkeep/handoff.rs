@@ -76,7 +76,9 @@ impl HandOff {
         let mut recounts = true;
         loop {
             liveness.mark_unchanged();
-            if let Some(snapshot) = self.cluster.snapshot()
+            // What a store behind its fence holds may be older than what others have seen go.
+            if !self.replica.is_fenced()
+                && let Some(snapshot) = self.cluster.snapshot()
                 && let Err(error) = self.round(&snapshot, recounts).await
             {
                 tracing::warn!(%error, "hints could not be delivered");

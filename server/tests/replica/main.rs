@@ -4,6 +4,7 @@
 mod cells;
 mod copies;
 mod losses;
+mod mends;
 mod power;
 mod removals;
 mod store;

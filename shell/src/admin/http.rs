@@ -97,6 +97,21 @@ impl Answer {
         read.map(show).map_err(|error| AdminError::Malformed { node, why: error.to_string() })
     }
 
+    /// What the answer says, and the answer as it came.
+    pub(super) fn read_as<T: DeserializeOwned>(self) -> Result<(T, String), AdminError> {
+        let Self { node, text } = self;
+        match serde_json::from_str(&text) {
+            Ok(read) => Ok((read, format!("{}\n", text.trim_end()))),
+            Err(error) => Err(AdminError::Malformed { node, why: error.to_string() }),
+        }
+    }
+
+    /// What was asked for before is not there any more.
+    pub(super) fn gone(args: &AdminArgs, message: &str) -> AdminError {
+        let (node, message) = (args.host.at(ADMIN_PORT), message.to_owned());
+        AdminError::Refused { node, message }
+    }
+
     fn read(node: String, answer: Result<Response<Body>, ureq::Error>) -> Result<Self, AdminError> {
         let unreachable = |error: ureq::Error| AdminError::Unreachable {
             node: node.clone(),

@@ -163,7 +163,10 @@ fn answered(reply: &Reply, epoch: u64) -> Sent {
         Refusal::NoStandIn => WriteError::Overloaded,
         Refusal::NotReady => WriteError::NotReady,
         Refusal::Damaged => WriteError::Damaged,
-        Refusal::UnknownTable { .. } | Refusal::Stale { .. } | Refusal::StoreFailed => {
+        Refusal::UnknownTable { .. }
+        | Refusal::Stale { .. }
+        | Refusal::StoreFailed
+        | Refusal::Fenced => {
             return Sent::Lost;
         }
     };
