@@ -10,6 +10,7 @@ pub mod cells;
 pub mod exchange;
 pub mod hint;
 pub mod merkle;
+pub mod tombstone;
 pub mod version;
 
 /// Whether a stored value is as it was written: its checksum is right, and nothing that could not be

@@ -71,7 +71,11 @@ impl Confirmed {
     pub fn verdict(known: Option<Self>, digest: Digest, now: i64, age: i64) -> Verdict {
         match known {
             Some(known) if known.digest == digest => {
-                if now.saturating_sub(known.since) >= age { Verdict::Purge } else { Verdict::Wait }
+                if now.saturating_sub(known.since) >= age {
+                    Verdict::Purge
+                } else {
+                    Verdict::Wait
+                }
             }
             _ => Verdict::Note,
         }

@@ -67,6 +67,8 @@ pub struct Config {
 pub struct TestingConfig {
     /// When answers to writes leave.
     pub promise: TestingPromise,
+    /// Whether hints are forgotten without a word.
+    pub forget_hints: bool,
     /// Marks of written buckets are taken back when they were digested: writes that come meanwhile
     /// are lost sight of.
     pub clears_marks: bool,

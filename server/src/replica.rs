@@ -22,6 +22,8 @@ mod fetch;
 mod held;
 mod hints;
 mod mend;
+mod overdue;
+mod purge;
 mod stamp;
 
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub use fetch::{FetchFailure, ReplicaPage};
 pub use held::Held;
 pub use hints::{Delivered, Missed};
 pub use mend::Mend;
+pub use overdue::Overdue;
+pub use purge::{Notes, REMOVED_MAX, Removed};
 pub use stamp::{Stamp, StampFailure};
 
 use crate::commits::{Commits, Standing};
@@ -47,6 +51,7 @@ pub struct Replica {
     commits: Commits,
     counters: Arc<ReplicaCounters>,
     held: Held,
+    overdue: Overdue,
     fence: Option<Arc<Fence>>,
 }
 
@@ -59,6 +64,8 @@ pub struct ReplicaCounters {
     pub damaged_rows: AtomicU64,
     /// Rows that could not be read and were mended from another copy.
     pub mended_rows: AtomicU64,
+    /// Removed rows whose last traces were taken away.
+    pub purged_rows: AtomicU64,
     /// Rows whose vector has more actors than it should.
     pub long_vectors: AtomicU64,
 }
@@ -73,7 +80,19 @@ impl Replica {
     /// The copies in `engine`, which change by way of `commits` only; of rows of other nodes at most
     /// `held` are taken in.
     pub fn new(engine: Arc<dyn Engine>, commits: Commits, held: Held) -> Self {
-        Self { engine, commits, counters: Arc::default(), held, fence: None }
+        Self {
+            engine,
+            commits,
+            counters: Arc::default(),
+            held,
+            overdue: Overdue::default(),
+            fence: None,
+        }
+    }
+
+    /// Who has missed writes of which no hint was kept.
+    pub fn overdue(&self) -> &Overdue {
+        &self.overdue
     }
 
     /// What this node holds for others.

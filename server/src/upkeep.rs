@@ -6,3 +6,4 @@ pub mod dead_lives;
 pub mod gossip;
 pub mod handoff;
 pub mod membership;
+pub mod purge;

@@ -79,6 +79,13 @@ fn coordination(registry: &mut Registry, state: &AdminState) {
     let (delivered, bytes) = state.handoff.delivered();
     total(registry, "hints_delivered", "Hints delivered", delivered);
     total(registry, "hints_delivered_bytes", "Bytes of rows delivered for hints", bytes);
+    let purged = &state.replica.counters().purged_rows;
+    counter(registry, "purged_rows", "Removed rows whose last traces are gone", purged);
+    counter(registry, "purge_rounds", "Rounds of purging", &state.purged.rounds);
+    let waiting = state.purged.waiting.load(Ordering::Relaxed);
+    gauge(registry, "purge_waiting", "Removed rows that are to be confirmed again", waiting);
+    let blocked = state.purged.blocked.load(Ordering::Relaxed);
+    gauge(registry, "purge_blocked", "Partitions that some member keeps from purging", blocked);
     let held = "Bytes of rows held in the place of other nodes";
     gauge(registry, "standin_bytes", held, state.replica.held().bytes());
 }

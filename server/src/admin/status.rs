@@ -19,6 +19,7 @@ use crate::store::engine::Engine;
 use crate::upkeep::anti_entropy::AntiEntropy;
 use crate::upkeep::handoff::HandOffProgress;
 use crate::upkeep::membership::{Phase, remark};
+use crate::upkeep::purge::PurgeCounters;
 
 /// The parts of a node that operators look at.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub struct AdminState {
     pub coordination: Arc<CoordCounters>,
     /// How hand-over gets on.
     pub handoff: Arc<HandOffProgress>,
+    /// What purging has done.
+    pub purged: Arc<PurgeCounters>,
     /// How replicas are compared.
     pub anti_entropy: Arc<AntiEntropy>,
     /// Whether tests may remove rows behind the node's back.

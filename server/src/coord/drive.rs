@@ -57,6 +57,8 @@ pub struct Coordinator {
     pub patience: Patience,
     /// A replica that is down for longer than this is not hinted to by others.
     pub hint_window: Duration,
+    /// Tests plant this bug: hints are forgotten without a word.
+    pub keeps_hints: bool,
     /// What operations have needed.
     pub counters: Arc<CoordCounters>,
     /// One permit for each write that is waited for after its answer.
@@ -70,10 +72,11 @@ impl Coordinator {
         let now = self.clock.now();
         let is_hinted = |host: &HostId| {
             let is_within = self.cluster.silent_for(*host, now) < self.hint_window;
-            if !is_within {
+            if !is_within && self.keeps_hints {
+                self.replica.overdue().note(*host);
                 CoordCounters::count(&self.counters.hints_past_window);
             }
-            is_within
+            is_within && self.keeps_hints
         };
         missed.iter().copied().filter(is_hinted).collect()
     }

@@ -4,6 +4,8 @@
 //! from the sender: an unknown table is never treated as an empty one, and one who owns no part of a
 //! row does not answer for it.
 
+mod upkeep;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +168,14 @@ impl PeerHandler {
                 let (is_fenced, reply) = answer?;
                 Ok((Answer::Exchanged { is_fenced }, Body::from_iter([Bytes::from(reply)])))
             }
+            Request::HasHints { table, table_epoch, partition } => {
+                self.has_hints(TableLife { table, epoch: table_epoch }, partition)
+            }
+            Request::Holding { table, table_epoch, partition } => {
+                let life = TableLife { table, epoch: table_epoch };
+                self.holding(life, partition, received.body).await
+            }
+            Request::Purge { made_us } => self.purge(received.body, made_us).await,
         }
     }
 
@@ -209,17 +219,6 @@ impl PeerHandler {
         Ok((Answer::Applied, Body::new()))
     }
 
-    /// Merges rows that an exchange has found to differ.
-    async fn mend(&self, body: Bytes, made_us: i64) -> Outcome {
-        self.refuse_old(made_us)?;
-        let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
-        let keys = rows.iter().map(|(key, _)| self.row(key.clone(), false).map(|(key, _)| key));
-        let lives = lives(&keys.collect::<Result<Vec<_>, _>>()?);
-        self.replica.mend(rows).await.map_err(|failure| refusal(&failure))?;
-        self.still_live(&lives)?;
-        Ok((Answer::Applied, Body::new()))
-    }
-
     /// Refuses rows that were read or made too long ago.
     fn refuse_old(&self, made_us: i64) -> Result<(), Refusal> {
         let age_us = self.clock.wall_us().saturating_sub(made_us);
@@ -230,16 +229,6 @@ impl PeerHandler {
     /// Takes in rows of another node, if there is room for them.
     fn admit(&self, bytes: usize) -> Result<(), Refusal> {
         if self.replica.held().admit(bytes) { Ok(()) } else { Err(Refusal::NoStandIn) }
-    }
-
-    /// Keeps hints of rows that this node has.
-    async fn keep_hints(&self, body: Bytes, missed: &[HostId]) -> Outcome {
-        let rows = RowList::read(body).ok_or(Refusal::Damaged)?;
-        let keys: Vec<Bytes> = rows.into_iter().map(|(key, _)| key).collect();
-        let missed = self.coordinator.hinted(missed);
-        let kept = self.replica.keep_hints(keys, &missed).await;
-        kept.map_err(|_| Refusal::StoreFailed)?;
-        Ok((Answer::Applied, Body::new()))
     }
 
     fn read_range(
@@ -330,6 +319,9 @@ fn is_about_rows(request: &Request) -> bool {
             | Request::Hint { .. }
             | Request::Exchange { .. }
             | Request::Mend { .. }
+            | Request::HasHints { .. }
+            | Request::Holding { .. }
+            | Request::Purge { .. }
     )
 }
 

@@ -37,6 +37,7 @@ use crate::upkeep::dead_lives::DeadLives;
 use crate::upkeep::gossip::{self, Ahead, GossipOptions, Heartbeat, INBOX_MAX};
 use crate::upkeep::handoff::{HandOff, HandOffProgress};
 use crate::upkeep::membership::{FoundingTerms, MemberAddress, Membership, Phase};
+use crate::upkeep::purge::{PurgeCounters, PurgeWorker};
 
 /// How long a stopping node waits for the requests that it has begun.
 const DRAIN_MAX: Duration = Duration::from_secs(6);
@@ -174,6 +175,7 @@ struct Parts {
     proposals: Arc<Proposals>,
     phase: Arc<ArcSwap<Phase>>,
     handoff: Arc<HandOffProgress>,
+    purged: Arc<PurgeCounters>,
 }
 
 impl Parts {
@@ -247,6 +249,7 @@ impl Parts {
             random: random.clone(),
             patience: Patience { read: config.timeouts.read, write: config.timeouts.write },
             hint_window: config.hints.window,
+            keeps_hints: keeps_hints(&config),
             counters: Arc::default(),
             mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
         });
@@ -276,6 +279,7 @@ impl Parts {
             proposals: Arc::new(proposals),
             phase: Arc::new(ArcSwap::from_pointee(Phase::Seeds { silent: Vec::new() })),
             handoff: Arc::default(),
+            purged: Arc::default(),
             version,
             config,
         };
@@ -335,6 +339,8 @@ impl Parts {
         tasks.spawn(async move { dead_lives.run().await });
         let handoff = self.handoff();
         tasks.spawn(async move { handoff.run().await });
+        let purge = self.purge();
+        tasks.spawn(async move { purge.run().await });
         let anti_entropy = Arc::clone(&self.anti_entropy);
         tasks.spawn(async move { anti_entropy.run().await });
         tasks.spawn(follow(Arc::clone(&self.keeper), Arc::clone(&self.clock), told_ahead));
@@ -383,6 +389,18 @@ impl Parts {
         }
     }
 
+    fn purge(&self) -> PurgeWorker {
+        PurgeWorker {
+            cluster: Arc::clone(&self.cluster),
+            pool: Arc::clone(&self.pool),
+            replica: Arc::clone(&self.replica),
+            clock: Arc::clone(&self.clock),
+            random: self.random.clone(),
+            age: self.config.gc.age,
+            counters: Arc::clone(&self.purged),
+        }
+    }
+
     fn membership(&self) -> Membership {
         let cluster = &self.config.cluster;
         Membership {
@@ -421,6 +439,7 @@ impl Parts {
             skews: self.introduction.skews.clone(),
             coordination: Arc::clone(&self.coordinator.counters),
             handoff: Arc::clone(&self.handoff),
+            purged: Arc::clone(&self.purged),
             anti_entropy: Arc::clone(&self.anti_entropy),
             forgets: self.config.testing.forgets,
             clients: Arc::clone(front.counters()),
@@ -506,6 +525,13 @@ fn digests(
     };
     let marks = Arc::clone(commits.handle().marks());
     Arc::new(Digests::new(Arc::clone(engine), marks, Arc::clone(clock), options))
+}
+
+fn keeps_hints(config: &Config) -> bool {
+    if config.testing.forget_hints {
+        tracing::error!("testing.forget_hints: replicas will miss acknowledged writes");
+    }
+    !config.testing.forget_hints
 }
 
 fn promise(config: &Config) -> Promise {

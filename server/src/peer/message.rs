@@ -149,6 +149,29 @@ pub enum Request {
         /// When it asked, by its wall clock, in microseconds.
         made_us: i64,
     },
+    /// Do you keep hints, and so perhaps copies for others, of rows of this partition?
+    HasHints {
+        /// The number of the table.
+        table: u32,
+        /// The table's epoch.
+        table_epoch: u32,
+        /// The number of the partition.
+        partition: u16,
+    },
+    /// Which of the rows with these digests, in the body, do you hold?
+    Holding {
+        /// The number of the table.
+        table: u32,
+        /// The table's epoch.
+        table_epoch: u32,
+        /// The number of the partition.
+        partition: u16,
+    },
+    /// Take away these rows if they are yours as well. Body: a [`RowList`] of keys and digests.
+    Purge {
+        /// When all replicas were found to hold them, by the sender's wall clock, in microseconds.
+        made_us: i64,
+    },
     /// Merge these rows of one table, all or none, and mend what cannot be read of yours. Body: a
     /// [`RowList`].
     Mend {
@@ -193,6 +216,10 @@ pub enum Answer {
     Silent,
     /// A digest of the row.
     Digest([u8; 16]),
+    /// Whether there are hints.
+    Hints(bool),
+    /// The digests of the rows that are held, in the body.
+    Holding,
     /// The answer of an exchange, in the body.
     Exchanged {
         /// Whether the answering node is behind its fence.

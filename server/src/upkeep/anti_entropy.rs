@@ -224,6 +224,7 @@ impl AntiEntropy {
 
     async fn run_background(&self) {
         let mut fetched = Fetched::default();
+        let mut liveness = self.cluster.watch_liveness();
         loop {
             if self.fence.is_up() {
                 if !self.fetch(&mut fetched).await {
@@ -234,6 +235,11 @@ impl AntiEntropy {
             tokio::select! {
                 biased;
                 () = self.hurry.is_wanted() => {}
+                Ok(()) = liveness.changed() => {
+                    if !self.replica.overdue().is_any_of(&self.cluster.alive()) {
+                        continue;
+                    }
+                }
                 () = tokio::time::sleep(self.pause()) => {}
             }
             self.forget_ended();
@@ -258,6 +264,9 @@ impl AntiEntropy {
         let Some(snapshot) = self.cluster.snapshot() else { return };
         let (me, alive) = (self.cluster.me(), self.cluster.alive());
         let shares = shares(&snapshot, me);
+        for host in self.replica.overdue().take(&alive) {
+            self.hurry.want(host, snapshot.ring.partitions().iter());
+        }
         let hurried = self.hurry.take(&alive);
         for share in &shares {
             let Some(wanted) = hurried.get(&share.peer) else { continue };

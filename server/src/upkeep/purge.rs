@@ -31,7 +31,7 @@ use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
 use crate::metadata::{Snapshot, Table};
 use crate::peer::{Answer, Body, Class, Pool, Reply, Request, RowList, Target};
-use crate::replica::{Fence, Notes, Removed, Replica};
+use crate::replica::{Notes, Removed, Replica};
 use crate::store::engine::EngineError;
 use crate::store::keys::TableLife;
 
@@ -46,8 +46,6 @@ pub struct PurgeWorker {
     pub pool: Arc<Pool>,
     /// This node's copies.
     pub replica: Arc<Replica>,
-    /// Behind it nothing is confirmed.
-    pub fence: Arc<Fence>,
     /// The age of confirmations.
     pub clock: Arc<dyn Clock>,
     /// Jitter.
@@ -99,7 +97,7 @@ impl PurgeWorker {
         loop {
             tokio::time::sleep(self.pause()).await;
             let Some(snapshot) = self.cluster.snapshot() else { continue };
-            if !self.fence.is_up() {
+            if !self.replica.is_fenced() {
                 self.round(&snapshot).await;
             }
         }
@@ -136,11 +134,17 @@ impl PurgeWorker {
         let mut duties = Vec::new();
         for entry in snapshot.keyspaces.values() {
             for partition in snapshot.ring.partitions().iter() {
-                let Some((first, others)) = entry.placement.replicas(partition).split_first() else {
+                let Some((first, others)) = entry.placement.replicas(partition).split_first()
+                else {
                     continue;
                 };
                 let life = |table: &Table| TableLife { table: table.id.0, epoch: table.epoch };
-                let duty = |table| Duty { snapshot, life: life(table), partition, others: others.to_vec() };
+                let duty = |table| Duty {
+                    snapshot,
+                    life: life(table),
+                    partition,
+                    others: others.to_vec(),
+                };
                 if *first == me {
                     duties.extend(entry.tables.values().map(|table| duty(table)));
                 }

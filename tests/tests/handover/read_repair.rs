@@ -15,7 +15,8 @@ fn a_stale_replica_is_up_to_date_before_a_quorum_read_is_answered() -> Result<()
         "CREATE TABLE app.parts (p int, k int, v text, PRIMARY KEY (p, k))",
         "CREATE TABLE app.cells (p int, k int, v text, PRIMARY KEY (p, k)) WITH conflict = 'lww'",
     ];
-    let mut cluster = cluster("read-repair", 3, &["hints.window=0s"], &tables)?;
+    let mut cluster =
+        cluster("read-repair", 3, &["testing.forget_hints=true", "repair.interval=1h"], &tables)?;
     let mut client = cluster.node(0).client()?;
     client.run_at("INSERT INTO app.cells (p, k, v) VALUES (1, 99, 'old')", Consistency::All)?;
     cluster.node(2).kill()?;

@@ -32,7 +32,13 @@ fn replicas(cluster: &Cluster, key: i32) -> Result<Vec<usize>> {
     placement.replicas(partition).iter().map(index).collect()
 }
 
-fn insert(client: &mut Client, table: &str, key: i32, value: &str, level: Consistency) -> Result<()> {
+fn insert(
+    client: &mut Client,
+    table: &str,
+    key: i32,
+    value: &str,
+    level: Consistency,
+) -> Result<()> {
     client.run_at(&format!("INSERT INTO app.{table} (k, v) VALUES ({key}, '{value}')"), level)
 }
 
@@ -51,7 +57,8 @@ fn held(cluster: &Cluster) -> Result<u64> {
 }
 
 #[test]
-fn with_two_of_three_replicas_dead_a_sloppy_quorum_writes_reads_warns_and_gives_back() -> Result<()> {
+fn with_two_of_three_replicas_dead_a_sloppy_quorum_writes_reads_warns_and_gives_back() -> Result<()>
+{
     let mut cluster = cluster("stand-ins", NODES, &[], &TABLES)?;
     let owners = replicas(&cluster, 1)?;
     cluster.node(owners[1]).kill()?;
@@ -71,7 +78,8 @@ fn with_two_of_three_replicas_dead_a_sloppy_quorum_writes_reads_warns_and_gives_
     let strict = "INSERT INTO app.latest (k, v) VALUES (1, 'x')";
     let refused = client.refusal_at(strict, Consistency::Quorum)?;
     ensure!((refused.code, refused.counts) == (UNAVAILABLE, Some((2, 1))), "{refused:?}");
-    let all = client.refusal_at("INSERT INTO app.flock (k, v) VALUES (1, 'x')", Consistency::All)?;
+    let all =
+        client.refusal_at("INSERT INTO app.flock (k, v) VALUES (1, 'x')", Consistency::All)?;
     ensure!((all.code, all.counts) == (UNAVAILABLE, Some((3, 1))), "{all:?}");
     ensure!(held(&cluster)? > 0, "stand-ins hold rows");
 

@@ -289,6 +289,7 @@ impl Restarted {
             random: Random::seeded(seed),
             patience: Patience { read: WAIT, write: WAIT },
             hint_window: WAIT,
+            keeps_hints: true,
             counters: Arc::default(),
             mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
         };

@@ -101,6 +101,7 @@ fn front() -> Arc<Front> {
         random,
         patience: Patience { read: config.timeouts.read, write: config.timeouts.write },
         hint_window: config.hints.window,
+        keeps_hints: true,
         counters: Arc::default(),
         mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
     };
