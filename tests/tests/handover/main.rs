@@ -1,6 +1,7 @@
 //! What replicas miss while they are down, and how they get it: hints, stand-ins, read repair.
 
 mod hints;
+mod purge;
 mod read_repair;
 mod stand_ins;
 
