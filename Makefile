@@ -4,6 +4,7 @@
 #   make test         everything that must hold before a change goes in
 #   SEED=7 make sim   one simulated run with its logs and its trace; SEEDS=1000: so many runs
 #   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
+#   make prove        the long proofs: a million rows on each of three nodes are compared and mended
 #   make fuzz         every fuzz target for FUZZ_S seconds
 #   make deny         licences, advisories and sources of the dependencies
 #   make deps         what a Debian 12 with git, make and curl lacks; what is there is left alone
@@ -13,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := playground
-.PHONY: playground test sim cluster fuzz deny build deps build-deps
+.PHONY: playground test sim cluster prove fuzz deny build deps build-deps
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -52,6 +53,10 @@ endif
 
 cluster: deps build
 	cargo nextest run --release --locked --workspace --profile cluster -E '$(ONLY)'
+
+prove: deps build
+	ANTI_ENTROPY_ROWS=1000000 cargo nextest run --release --locked --workspace --profile cluster \
+	    -E 'binary(=anti_entropy) and test(one_round)'
 
 fuzz: deps
 	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_S)000 BOLERO_RANDOM_ITERATIONS=1000000000 \

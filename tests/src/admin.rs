@@ -39,6 +39,15 @@ pub fn api(node: IpAddr, path: &str) -> Result<Value> {
     serde_json::from_str(&body).with_context(|| format!("/api/{path} of {node} is no JSON: {body}"))
 }
 
+/// Asks for a change by `POST /api/…`; the answer as JSON.
+pub fn change(node: IpAddr, path: &str, body: &Value) -> Result<Value> {
+    let url = format!("http://{node}:{ADMIN_PORT}/api/{path}");
+    let mut answer = agent().post(url).send_json(body)?;
+    let (status, text) = (answer.status().as_u16(), answer.body_mut().read_to_string()?);
+    ensure!(status == 200, "{node} answered /api/{path} with {status}: {text}");
+    serde_json::from_str(&text).with_context(|| format!("/api/{path} of {node} is no JSON: {text}"))
+}
+
 /// The sum of a counter over all its labels.
 ///
 /// # Errors
@@ -142,11 +151,14 @@ fn sum(metrics: &str, name: &str) -> Result<Option<u64>> {
 }
 
 fn get(node: IpAddr, path: &str) -> Result<(u16, String)> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(LIMIT));
-    let agent: ureq::Agent = config.http_status_as_error(false).build().into();
-    let mut answer = agent.get(format!("http://{node}:{ADMIN_PORT}{path}")).call()?;
+    let mut answer = agent().get(format!("http://{node}:{ADMIN_PORT}{path}")).call()?;
     let status = answer.status().as_u16();
     Ok((status, answer.body_mut().read_to_string()?))
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().timeout_global(Some(LIMIT));
+    config.http_status_as_error(false).build().into()
 }
 
 #[cfg(test)]

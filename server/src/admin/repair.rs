@@ -61,6 +61,8 @@ struct Forget {
     table: String,
     /// Serialized partition keys, in hexadecimal digits.
     keys: Vec<String>,
+    /// How many rows of each; the first ones.
+    rows_each: usize,
 }
 
 async fn forget(
@@ -78,18 +80,23 @@ async fn forget(
         return (StatusCode::BAD_REQUEST, "no such table, or no keys\n").into_response();
     };
     let life = TableLife { table: table.id.0, epoch: table.epoch };
-    match remove(&state, life, &keys) {
+    match remove(&state, life, &keys, asked.rows_each) {
         Ok(rows) => Json(json!({ "rows": rows })).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 
 /// Takes partitions out of the engine itself, past the commit loop and its marks.
-fn remove(state: &AdminState, life: TableLife, keys: &[Vec<u8>]) -> Result<usize, EngineError> {
+fn remove(
+    state: &AdminState,
+    life: TableLife,
+    keys: &[Vec<u8>],
+    rows_each: usize,
+) -> Result<usize, EngineError> {
     let mut batch = Batch::default();
     for key in keys {
         let range = PartitionPrefix::new(life, Token::of_key(key), key).range();
-        for (row, _) in state.engine.rows(Family::Rows, &range, Order::Forward, usize::MAX)? {
+        for (row, _) in state.engine.rows(Family::Rows, &range, Order::Forward, rows_each)? {
             batch.delete(Family::Rows, row);
         }
     }
