@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::place::{self, INTERNODE_PORT, Network};
 use crate::proxy::Proxy;
-use crate::{log, wait};
+use crate::{Chance, log, wait};
 
 pub use node::Node;
 
@@ -53,6 +53,7 @@ pub struct Builder {
     settings_of: BTreeMap<usize, Vec<String>>,
     prefix: Vec<String>,
     is_behind_proxies: bool,
+    has_power_disks: bool,
     listed: Vec<String>,
 }
 
@@ -103,6 +104,12 @@ impl Builder {
         self
     }
 
+    /// A disk under each node whose power can be cut.
+    pub fn on_power_disks(mut self) -> Self {
+        self.has_power_disks = true;
+        self
+    }
+
     /// Phrases of warnings and errors that this test causes.
     pub fn listed(mut self, phrases: &[&str]) -> Self {
         self.listed.extend(phrases.iter().map(|&phrase| phrase.to_owned()));
@@ -133,7 +140,7 @@ impl Builder {
         let proxies = (0..proxied)
             .map(|index| Proxy::start(network.address(index), address(index)))
             .collect::<Result<_>>()?;
-        let nodes = (0..self.nodes)
+        let mut nodes: Vec<Node> = (0..self.nodes)
             .map(|index| {
                 let own = self.settings_of.get(&index).into_iter().flatten();
                 let mut settings: Vec<_> = self.settings.iter().chain(own).cloned().collect();
@@ -151,6 +158,10 @@ impl Builder {
                 })
             })
             .collect::<Result<_>>()?;
+        if self.has_power_disks {
+            let take = |node: &mut Node| node.take_disk(Chance::new("a power disk"));
+            nodes.iter_mut().try_for_each(take)?;
+        }
         Ok(Cluster {
             nodes,
             proxies,
@@ -172,6 +183,7 @@ impl Cluster {
             settings_of: BTreeMap::new(),
             prefix: Vec::new(),
             is_behind_proxies: false,
+            has_power_disks: false,
             listed: Vec::new(),
         }
     }
@@ -266,6 +278,7 @@ impl Cluster {
             }
         }
         ensure!(alarms.is_empty(), "alarms that this test does not list:\n{alarms}");
+        self.nodes.iter_mut().for_each(Node::drop_disk);
         let directory = self.directory.take().context("a cluster ends once")?;
         directory.close().context("cannot remove the directory of the cluster")
     }
@@ -284,6 +297,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         for node in &mut self.nodes {
             node.drop_process();
+            node.drop_disk();
         }
         if let Some(directory) = self.directory.take() {
             self.report();

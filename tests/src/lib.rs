@@ -6,6 +6,7 @@
 //!            \-> Client  --> one connection to one node, so a test chooses its coordinator
 //!            \-> python, scylla: drivers as their users run them
 //!            \-> proxy: a door before a node that swallows its answers
+//!            \-> power: a disk under a node that forgets what was not synced
 //! ```
 //!
 //! Law: every wait has a bound, no process outlives its [`Cluster`], and a node that logs a
@@ -16,9 +17,11 @@ pub mod cells;
 pub mod chance;
 pub mod cluster;
 pub mod cql;
+pub mod damage;
 pub mod history;
 pub mod log;
 pub mod place;
+pub mod power;
 pub mod promise;
 pub mod proxy;
 pub mod python;
@@ -29,4 +32,5 @@ pub use chance::Chance;
 pub use cluster::{Cluster, Node};
 pub use cql::{Client, Refusal, Reply, Rows};
 pub use history::History;
+pub use power::{PowerDisk, Tear};
 pub use types::Consistency;

@@ -1,4 +1,5 @@
-//! One `starling serve` process, its data directory and its log.
+//! One `starling serve` process, its data directory and its log; and the disk of that directory, if its
+//! power can be cut.
 
 use std::fs::{self, File};
 use std::net::IpAddr;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use uuid::Uuid;
 
-use crate::{Client, Consistency, admin, log, wait};
+use crate::{Chance, Client, Consistency, PowerDisk, Tear, admin, log, wait};
 
 /// SIGTERM ends a node within 10 s; three times that on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -30,12 +31,24 @@ pub(super) struct Plan {
 pub struct Node {
     plan: Plan,
     process: Option<Child>,
+    disk: Option<PowerDisk>,
 }
 
 impl Node {
     pub(super) fn new(plan: Plan) -> Result<Self> {
         fs::create_dir_all(&plan.home)?;
-        Ok(Self { plan, process: None })
+        Ok(Self { plan, process: None, disk: None })
+    }
+
+    /// Puts the data directory on a disk of its own, whose power can be cut.
+    pub(super) fn take_disk(&mut self, chance: Chance) -> Result<()> {
+        self.disk = Some(PowerDisk::mount(&self.data_dir(), chance)?);
+        Ok(())
+    }
+
+    /// Gives that disk up, with all that is on it.
+    pub(super) fn drop_disk(&mut self) {
+        self.disk = None;
     }
 
     /// The address that the node listens on.
@@ -93,6 +106,25 @@ impl Node {
     pub fn kill(&mut self) -> Result<()> {
         self.send_kill()?;
         self.reap()
+    }
+
+    /// Kills the process, if it runs, at the moment at which its disk loses its power, and waits for
+    /// nothing.
+    pub fn lose_power(&mut self, tear: Tear) -> Result<()> {
+        let process = self.process.as_mut();
+        let kill = || process.map_or(Ok(()), |process| Ok(process.kill()?));
+        self.disk.as_mut().context("no power disk")?.cut(tear, kill)
+    }
+
+    /// Waits for the end of the process, and gives its disk the power back.
+    pub fn restore_power(&mut self) -> Result<()> {
+        self.reap()?;
+        self.disk.as_mut().context("no power disk")?.restore()
+    }
+
+    /// The disk of the data directory.
+    pub fn disk(&self) -> Result<&PowerDisk> {
+        self.disk.as_ref().context("no power disk")
     }
 
     /// Asks the process to end, with SIGTERM, and wants it to do so in good order.

@@ -1,0 +1,162 @@
+//! Damage to one file of a data directory, as disks and people do it.
+//!
+//! ```text
+//! flip       one bit                     a disk, a bus, memory
+//! copy       4 KiB over other 4 KiB      a write that went astray
+//! truncate   everything from a place on  a file system that lost its mind
+//! ```
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::Chance;
+
+/// How many bytes go astray together.
+const CHUNK: usize = 4096;
+
+/// What is done to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// One bit is another one.
+    Flip,
+    /// A chunk lies over another one.
+    Copy,
+    /// The end is missing.
+    Truncate,
+}
+
+/// The kinds of files of a data directory; `rows` holds all but the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Rows in tables.
+    Table,
+    /// Rows in the log.
+    Log,
+    /// Which tables there are.
+    Manifest,
+    /// Which manifest counts.
+    Current,
+    /// How the store was configured.
+    Options,
+    /// How far the log was synced.
+    Watermark,
+    /// Whose store it is.
+    Identity,
+}
+
+/// Every kind.
+pub const KINDS: [Kind; 7] = [
+    Kind::Table,
+    Kind::Log,
+    Kind::Manifest,
+    Kind::Current,
+    Kind::Options,
+    Kind::Watermark,
+    Kind::Identity,
+];
+
+/// What was done, for whoever reads of a test that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    damage: Damage,
+    file: PathBuf,
+    at: usize,
+    length: usize,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { damage, file, at, length } = self;
+        write!(f, "{damage:?} of {} at {at} of {length}", file.display())
+    }
+}
+
+impl Kind {
+    fn is_of(self, name: &str) -> bool {
+        match self {
+            Self::Table => name.ends_with(".sst"),
+            Self::Log => name.ends_with(".log"),
+            Self::Manifest => name.starts_with("MANIFEST-"),
+            Self::Current => name == "CURRENT",
+            Self::Options => name.starts_with("OPTIONS-"),
+            Self::Watermark => name == "WATERMARK",
+            Self::Identity => name == "identity",
+        }
+    }
+
+    /// The files of this kind, which hold something.
+    fn files(self, data: &Path) -> Result<Vec<PathBuf>> {
+        let directory = if self == Self::Identity { data.to_owned() } else { data.join("rows") };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let is_one = entry.file_name().to_str().is_some_and(|name| self.is_of(name));
+            if is_one && entry.metadata()?.len() > 0 {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Damages one file of this kind in the data directory; none where there is no such file.
+pub fn damage(data: &Path, kind: Kind, chance: &mut Chance) -> Result<Option<Done>> {
+    let files = kind.files(data)?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let file = chance.of_these(&files).clone();
+    let mut content = fs::read(&file)?;
+    let length = content.len();
+    let mut damage = *chance.of_these(&[Damage::Flip, Damage::Copy, Damage::Truncate]);
+    if length < 2 * CHUNK && damage == Damage::Copy {
+        damage = Damage::Flip;
+    }
+    let at = chance.below(length);
+    let handle = OpenOptions::new().write(true).open(&file).context("cannot damage the file")?;
+    match damage {
+        Damage::Flip => {
+            content[at] ^= 1 << chance.below(8);
+            handle.write_all_at(&content[at..=at], at as u64)?;
+        }
+        Damage::Copy => {
+            let from = chance.below(length - CHUNK);
+            let at = at.min(length - CHUNK);
+            handle.write_all_at(&content[from..from + CHUNK], at as u64)?;
+        }
+        Damage::Truncate => handle.set_len(at as u64)?,
+    }
+    handle.sync_all()?;
+    Ok(Some(Done { damage, file, at, length }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_changes_one_file_of_its_kind_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let rows = home.path().join("rows");
+        fs::create_dir(&rows).unwrap();
+        let sound: Vec<u8> = (0..20_000_u32).flat_map(u32::to_be_bytes).collect();
+        let paths = [rows.join("1.sst"), rows.join("2.sst"), rows.join("3.log")];
+        for seed in 0..100 {
+            paths.iter().for_each(|path| fs::write(path, &sound).unwrap());
+            let done = damage(home.path(), Kind::Table, &mut Chance::of(seed)).unwrap();
+            let changed: Vec<_> =
+                paths.iter().filter(|path| fs::read(path).unwrap() != sound).collect();
+            let done = done.unwrap();
+            // A chunk may have been copied over one like it: over itself.
+            assert!(changed.is_empty() && done.damage == Damage::Copy || changed == [&done.file]);
+            assert!(done.file.extension().unwrap() == "sst", "{done}");
+        }
+        let none = damage(home.path(), Kind::Manifest, &mut Chance::of(1)).unwrap();
+        assert_eq!(none, None);
+    }
+}
