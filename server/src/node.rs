@@ -15,4 +15,4 @@ mod serve;
 
 pub use environment::{Environment, Pace, Threads};
 pub use introduction::Skews;
-pub use serve::{run, run_on};
+pub use serve::{Ended, run, run_on};

@@ -10,6 +10,8 @@
 //!          identity    host id, store id, lease of epochs
 //!          rows/       RocksDB: rows, marks, hints, register, local
 //!              WATERMARK   the log was synced at least up to here
+//!              DAMAGED     damage was found: the next start salvages what can be read
+//!          rows.damaged-3/ what was salvaged last, for people to look at
 //! ```
 //!
 //! Callers: `replica` reads and commits rows, `metadata` keeps its register here, `node` opens and
@@ -26,6 +28,7 @@ pub mod memory;
 mod merge;
 pub mod peer_epochs;
 pub mod rocks;
+mod salvage;
 #[cfg(test)]
 mod suite;
 mod watermark;
@@ -37,7 +40,8 @@ use directory::{DataDirectory, DirectoryError};
 use engine::{Engine, EngineError};
 use identity::{Identity, IdentityError};
 use memory::MemoryDisk;
-use rocks::{RocksEngine, RocksOptions};
+use rocks::RocksOptions;
+use salvage::Salvage;
 
 /// A store that is open: the rows, and whose they are.
 pub struct Opened {
@@ -62,7 +66,16 @@ pub enum OpenError {
     Identity(#[from] IdentityError),
 }
 
-/// Opens the store in the data directory `path`, which is made when it is missing.
+impl OpenError {
+    /// Whether the store is damaged, so that the next start salvages it.
+    pub fn is_damage(&self) -> bool {
+        use IdentityError::Engine;
+        matches!(self, Self::Identity(Engine(EngineError::Corrupt { .. })))
+    }
+}
+
+/// Opens the store in the data directory `path`, which is made when it is missing. A damaged store is
+/// salvaged: it is opened with what could be read of it, under a new store id.
 ///
 /// The directory stays locked for as long as the identity lives. `fresh` gives 128 random bits.
 ///
@@ -76,7 +89,8 @@ pub fn open(
 ) -> Result<Opened, OpenError> {
     let directory = DataDirectory::lock(path)?;
     identity::refuse_newer_format(&directory)?;
-    let engine: Arc<dyn Engine> = Arc::new(RocksEngine::open(&directory.rows_path(), options)?);
+    let salvage = Salvage::of(directory.path(), directory.rows_path(), &options);
+    let engine: Arc<dyn Engine> = Arc::new(salvage.open()?);
     let identity = Identity::boot(engine.as_ref(), Box::new(directory), fresh)?;
     Ok(Opened { engine, identity })
 }

@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use server::config::{Config, ConfigError, Layers};
+use server::node::Ended;
 use shell::Exit;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,7 +62,8 @@ enum LogFormat {
 /// Runs `starling serve`; `version` is that of this program.
 pub(crate) fn serve(args: &ServeArgs, version: &'static str) -> Exit {
     match run(args, version) {
-        Ok(()) => Exit::Done,
+        Ok(Ended::Stopped) => Exit::Done,
+        Ok(Ended::Damaged) => begin_anew(),
         Err(error) => {
             eprintln!("starling: {error:#}");
             let is_usage = error.is::<ConfigError>() || error.is::<ParseError>();
@@ -68,7 +72,20 @@ pub(crate) fn serve(args: &ServeArgs, version: &'static str) -> Exit {
     }
 }
 
-fn run(args: &ServeArgs, version: &'static str) -> Result<()> {
+/// Runs this very program in the place of this process, with the same arguments: no thread, connection
+/// or open file of the damaged node lives on, and whoever watches the process sees no other one.
+fn begin_anew() -> Exit {
+    let mut arguments = std::env::args_os();
+    let mut program = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        program.arg0(name);
+    }
+    let error = program.args(arguments).exec(); // It returns only where it fails.
+    eprintln!("starling: cannot begin anew: {error}");
+    Exit::Failed
+}
+
+fn run(args: &ServeArgs, version: &'static str) -> Result<Ended> {
     let config = Config::load(&args.layers(std::env::vars_os())?)?;
     args.log_to_stderr()?;
     let runtime = Runtime::new().context("cannot start the threads of the node")?;

@@ -41,6 +41,7 @@ fn store(registry: &mut Registry, state: &AdminState) {
     total(registry, "store_operands_merged", "Operands joined into rows", engine.operands_merged);
     let unreadable = engine.unreadable_operands;
     total(registry, "store_unreadable_operands", "Times an operand was unreadable", unreadable);
+    total(registry, "store_salvages", "Times the store was found damaged", engine.salvages);
     let replica = state.replica.counters();
     let dots = &replica.duplicate_dots;
     counter(registry, "duplicate_dots", "Dots that came twice with different contents", dots);

@@ -15,6 +15,7 @@ use crate::clock::{Clock, Random, SystemClock};
 use crate::commits::AnyMutation;
 use crate::network::{Network, TcpNetwork};
 use crate::store::commit::{CommitFailure, CommitLoop};
+use crate::store::engine::EngineError;
 
 /// Time, randomness, network and threads.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Environment {
 #[derive(Debug, Clone)]
 pub enum Threads {
     /// Commits and heartbeats have a thread each, and there is an admin port. A store that fails
-    /// ends the process.
+    /// ends the process, one that is damaged the node.
     Own,
     /// Nothing: both are tasks, and there is no admin port.
     None {
@@ -87,9 +88,15 @@ impl Committing {
     ) -> io::Result<Self> {
         match threads {
             Threads::Own => {
-                let thread = commit_loop.spawn(|failure| {
-                    tracing::error!(%failure, "the store failed: stopping at once");
-                    std::process::exit(1);
+                let thread = commit_loop.spawn(|failure| match failure {
+                    // The engine has told everybody already.
+                    CommitFailure::Log(EngineError::Corrupt { reason }) => {
+                        tracing::error!(reason, "the store takes no more writes");
+                    }
+                    failure => {
+                        tracing::error!(%failure, "the store failed: stopping at once");
+                        std::process::exit(1);
+                    }
                 });
                 Ok(Self::Thread(thread?))
             }

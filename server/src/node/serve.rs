@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use repair::version::SiblingLimits;
 use ring::register::SeedList;
@@ -51,7 +51,17 @@ const STORE_STOP_MAX: Duration = Duration::from_secs(3);
 /// How long a fetch of newer metadata may take.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
-/// Serves a node until `stop` is done, then finishes what was begun and returns.
+/// Why a node has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Its store is damaged, and the process must begin anew: the next start salvages what can be read.
+    Damaged,
+}
+
+/// Serves a node until `stop` is done, then finishes what was begun and returns; or until its store is
+/// found damaged, and then returns at once.
 ///
 /// `version`: the release and the commit that it was built from.
 ///
@@ -61,17 +71,31 @@ pub async fn run(
     config: Config,
     version: &'static str,
     stop: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let environment = Environment::system();
-    let opened = open(&config, environment.random.clone()).await?;
-    run_on(config, version, opened, environment, stop).await
+    let Some(opened) = open(&config, environment.random.clone()).await? else {
+        return Ok(begin_anew());
+    };
+    let damage = opened.engine.watch_damage();
+    let ended = run_on(config, version, opened, environment, stop).await;
+    // Damage may be met before anybody watches, and whatever fails afterwards follows from it.
+    match ended {
+        Err(_) if damage.borrow().is_some() => Ok(begin_anew()),
+        ended => ended.map(|()| Ended::Stopped),
+    }
+}
+
+fn begin_anew() -> Ended {
+    tracing::warn!("beginning anew, to salvage what can be read of the store");
+    Ended::Damaged
 }
 
 /// Serves a node from a store that is open, with the time, the randomness and the network of
 /// `environment`: a process or a simulated host.
 ///
 /// # Errors
-/// As [`run`]; over [`Threads::None`] also when the store fails, where a process would end at once.
+/// As [`run`], and when the store is found damaged; over [`Threads::None`] also when the store fails,
+/// where a process would end at once.
 pub async fn run_on(
     config: Config,
     version: &'static str,
@@ -95,6 +119,7 @@ pub async fn run_on(
         biased;
         () = stop => {}
         failure = committing.failed() => return Err(failure.into()),
+        reason = damaged(parts.engine.as_ref()) => bail!("the store is damaged: {reason}"),
     }
     tracing::info!("stopping");
     let deadline = parts.clock.now() + DRAIN_MAX;
@@ -111,17 +136,37 @@ pub async fn run_on(
     Ok(())
 }
 
-async fn open(config: &Config, random: Random) -> anyhow::Result<Opened> {
+/// Waits until the store is found damaged.
+async fn damaged(engine: &dyn Engine) -> String {
+    let mut damage = engine.watch_damage();
+    let found = damage.wait_for(Option::is_some).await.map(|reason| reason.clone());
+    match found {
+        Ok(reason) => reason.unwrap_or_default(),
+        Err(_) => std::future::pending().await, // Nobody can find any.
+    }
+}
+
+/// Opens the store; none where it is damaged and must be opened anew.
+async fn open(config: &Config, random: Random) -> anyhow::Result<Option<Opened>> {
     let path = config.node.data_dir.clone();
     let options = RocksOptions {
         cache_bytes: config.store.cache_bytes.as_len(),
         memtable_bytes: config.store.memtable_bytes.as_len(),
         reserve_bytes: config.store.reserve_bytes.bytes(),
+        // Three quarters of the reserve are for deletes and the register, the rest for nobody.
+        floor_bytes: config.store.reserve_bytes.bytes() / 4,
         ..RocksOptions::default()
     };
     let open = move || store::open(&path, options, &mut || random.next_u128());
-    let opened = tokio::task::spawn_blocking(open).await?;
-    opened.with_context(|| format!("cannot open {}", config.node.data_dir.display()))
+    let opened = match tokio::task::spawn_blocking(open).await? {
+        Err(error) if error.is_damage() => {
+            tracing::error!(%error, "the store cannot be opened");
+            return Ok(None);
+        }
+        opened => opened,
+    };
+    let opened = opened.with_context(|| format!("cannot open {}", config.node.data_dir.display()));
+    opened.map(Some)
 }
 
 /// The ports of a node.

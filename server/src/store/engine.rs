@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::merge::merge;
 
@@ -80,6 +81,8 @@ pub enum Recovery {
     /// Something that was synced may be missing: whoever minted dots here must not go on under
     /// the same store id.
     Damaged,
+    /// This is what could be read of a damaged store; see [`super::salvage`].
+    Salvaged,
 }
 
 /// A stretch of keys: from `start` up to, but without, `end`.
@@ -343,6 +346,8 @@ pub struct EngineStats {
     pub operands_merged: u64,
     /// Values and operands that a merge found unreadable, each time it found them.
     pub unreadable_operands: u64,
+    /// How often the store was found damaged and salvaged, over all starts.
+    pub salvages: u64,
 }
 
 /// Counts what is read of [`Family::Rows`]; the other families are small and the node's own.
@@ -422,6 +427,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Forgets damage that was found at opening: the new store id is on disk.
     fn settle(&self) -> Result<(), EngineError>;
+
+    /// Tells how the store is damaged once that was found: whoever meets damage tells everybody.
+    /// What is read is sound all the same, or an error.
+    fn watch_damage(&self) -> watch::Receiver<Option<String>> {
+        watch::channel(None).1 // An engine that cannot be damaged.
+    }
 
     /// Whether there is room for ordinary writes: a reserve is kept for those that must not fail
     /// (deletes, leases, the register) and for compaction.

@@ -96,6 +96,8 @@ pub enum Renewal {
     RolledBack,
     /// Something that was synced is missing from the log.
     LogDamaged,
+    /// The rows are what could be read of a damaged store.
+    Salvaged,
     /// A peer has seen an epoch that this store has not dealt out.
     PeerSawMore,
     /// The node asked for it.
@@ -113,6 +115,7 @@ impl fmt::Display for Renewal {
             Self::StoresDiffer => "the file `identity` and the rows name different stores",
             Self::RolledBack => "the rows are older than the file `identity`",
             Self::LogDamaged => "something that was synced is missing from the log",
+            Self::Salvaged => "the rows are what could be read of a damaged store",
             Self::PeerSawMore => "a peer has seen a later epoch of this store",
             Self::Asked => "the node asked for it",
         })
@@ -316,7 +319,7 @@ fn persist(engine: &dyn Engine, files: &dyn Directory, record: Record) -> Result
     batch.put(Family::Local, NAME, bytes.clone());
     engine.commit(&batch, Durability::Synced)?;
     files.replace(NAME, &bytes)?;
-    if engine.recovery() == Recovery::Damaged { engine.settle() } else { Ok(()) }
+    if engine.recovery() == Recovery::Whole { Ok(()) } else { engine.settle() }
 }
 
 /// What the two records and the log say together.
@@ -339,10 +342,12 @@ fn judge(file: Found, rows: Found, recovery: Recovery) -> Result<Verdict, Identi
                 draw(Renewal::StoresDiffer, Some(rows))
             } else if file.lease_end > rows.lease_end {
                 draw(Renewal::RolledBack, Some(rows))
-            } else if recovery == Recovery::Damaged {
-                draw(Renewal::LogDamaged, Some(rows))
             } else {
-                Ok(Verdict::Keep(rows))
+                match recovery {
+                    Recovery::Damaged => draw(Renewal::LogDamaged, Some(rows)),
+                    Recovery::Salvaged => draw(Renewal::Salvaged, Some(rows)),
+                    Recovery::Whole => Ok(Verdict::Keep(rows)),
+                }
             }
         }
         (Nothing, Record(rows)) => draw(Renewal::FileMissing, Some(rows)),

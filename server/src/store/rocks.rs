@@ -2,32 +2,35 @@
 //!
 //! The write-ahead log is read so that a torn tail, which any crash may leave, is accepted, and
 //! damage before a synced point is noticed: by RocksDB where a record is spoilt or a whole log is
-//! missing, by the [`super::watermark`] where the log merely ends too early. A damaged log is
+//! missing, by the [`super::watermark`] where the log or the manifest merely ends too early. A damaged log is
 //! read as far as it can be and reported as [`Recovery::Damaged`] until the node has taken a new
-//! store id.
+//! store id. Damage of tables is noted on disk by whoever meets it first, for the next start to
+//! salvage what can be read ([`super::salvage`]); until then all that is read is sound or an error.
 //!
 //! Rows take merges, by the operator of [`super::merge`]: RocksDB does not check at opening that
 //! the operator is the one that the rows were written with, so their formats tell.
 //!
 //! One block cache and one budget for memtables serve all families. Commits come from one thread;
-//! reads run inline on any. Callers: [`super::open`].
+//! reads run inline on any. Callers: [`super::open`] by way of [`super::salvage`].
+
+mod leave_out;
+mod open;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, ErrorKind, InfoLogger, LogLevel, Options, ReadOptions, WriteBatch,
-    WriteBufferManager, WriteOptions, properties,
-};
+use rocksdb::{ColumnFamily, DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions, properties};
+use tokio::sync::watch;
 
 use super::engine::{
     Batch, Change, Durability, Engine, EngineError, EngineStats, Family, KeyRange, Order,
     ReadCounters, Recovery, Space, Visitor,
 };
-use super::merge::{MergeCounters, OPERATOR};
+use super::merge::MergeCounters;
+use super::salvage;
 use super::watermark::Watermark;
+use open::Reading;
 
 /// How much memory and disk RocksDB may take.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,9 +62,6 @@ impl Default for RocksOptions {
     }
 }
 
-/// So many operands of one key in a row may lie in a memtable; the next one is joined with them.
-const SUCCESSIVE_MERGES_MAX: usize = 32;
-
 /// RocksDB behind the [`Engine`] trait.
 pub struct RocksEngine {
     db: DB,
@@ -71,6 +71,8 @@ pub struct RocksEngine {
     log: Mutex<Log>,
     reads: ReadCounters,
     merges: Arc<MergeCounters>,
+    damage: watch::Sender<Option<String>>,
+    salvages: u64,
 }
 
 /// The end of the log: what one commit at a time may touch.
@@ -81,44 +83,52 @@ struct Log {
     stats: EngineStats,
 }
 
-/// How the log is read at opening.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// A torn tail is accepted, damage is an error.
-    Strict,
-    /// Every record that can be read is taken, but for the rest of a damaged block: what lies
-    /// behind it was acknowledged too. Some rows may then be older than others, which is what a
-    /// new store id and an exchange with the peers make good; no batch is ever half there.
-    Salvage,
-}
-
 impl RocksEngine {
     /// Opens the database in `path`, which is made when it is missing.
     ///
     /// # Errors
-    /// [`EngineError::Corrupt`] when its tables cannot be read at all; a damaged log is no error
-    /// but [`Engine::recovery`]'s answer.
+    /// [`EngineError::Corrupt`] when some of its files cannot be read or are not there; a damaged log
+    /// is no error but [`Engine::recovery`]'s answer.
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, EngineError> {
         std::fs::create_dir_all(path)
             .map_err(|error| EngineError::io(&error, &format!("make {}", path.display())))?;
         let is_new = !path.join("CURRENT").exists();
-        let mut watermark = Watermark::open(path, is_new)?;
-        let merges = Arc::<MergeCounters>::default();
-        let db = match open_db(path, &options, &merges, Reading::Strict) {
-            Err(error) if error.kind() == ErrorKind::Corruption => {
-                tracing::error!(%error, "the log is damaged: reading what is left of it");
-                watermark.condemn()?;
-                open_db(path, &options, &merges, Reading::Salvage)
-            }
-            opened => opened,
+        if is_new && leave_out::holds_tables(path)? {
+            return Err(EngineError::Corrupt { reason: "the file CURRENT is missing".to_owned() });
         }
-        .map_err(read_error)?;
-        let is_damaged = watermark.is_above(db.latest_sequence_number());
-        let recovery = if is_damaged { Recovery::Damaged } else { Recovery::Whole };
-        if is_damaged {
+        let mut watermark = Watermark::open(path, is_new)?;
+        watermark.check_manifest(path)?;
+        let merges = Arc::<MergeCounters>::default();
+        let db = open::open(path, &options, &merges, &mut watermark)?;
+        watermark.watch_manifest(path)?;
+        let recovery = watermark.judge(db.latest_sequence_number());
+        if recovery == Recovery::Damaged {
             watermark.condemn()?;
         }
-        Ok(Self {
+        Ok(Self::new(db, path, options, merges, watermark, recovery))
+    }
+
+    /// Opens a damaged database for reading alone, so that nothing of it is lost.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] also where there are more tables than it knows of.
+    pub(super) fn open_as_it_is(path: &Path, options: RocksOptions) -> Result<Self, EngineError> {
+        let merges = Arc::<MergeCounters>::default();
+        let db = open::open_db(path, &options, &merges, Reading::AsItIs).map_err(read_error)?;
+        leave_out::refuse_strays(&db, path)?;
+        let watermark = Watermark::open(path, false)?;
+        Ok(Self::new(db, path, options, merges, watermark, Recovery::Damaged))
+    }
+
+    fn new(
+        db: DB,
+        path: &Path,
+        options: RocksOptions,
+        merges: Arc<MergeCounters>,
+        watermark: Watermark,
+        recovery: Recovery,
+    ) -> Self {
+        Self {
             db,
             path: path.to_owned(),
             options,
@@ -126,7 +136,14 @@ impl RocksEngine {
             log: Mutex::new(Log { watermark, failure: None, stats: EngineStats::default() }),
             reads: ReadCounters::default(),
             merges,
-        })
+            damage: watch::Sender::default(),
+            salvages: salvage::count(path),
+        }
+    }
+
+    /// Says durably that this is what could be read of a damaged store.
+    pub(super) fn mark_salvaged(&self) -> Result<(), EngineError> {
+        self.log().watermark.mark_salvaged()
     }
 
     /// Writes what is only in memory and in the log into tables.
@@ -134,7 +151,25 @@ impl RocksEngine {
         Family::ALL
             .into_iter()
             .try_for_each(|family| self.db.flush_cf(self.family(family)))
-            .map_err(read_error)
+            .map_err(|error| self.noted(read_error(error)))
+    }
+
+    /// Notes damage, on disk and for whoever waits, when it is met for the first time.
+    fn noted(&self, error: EngineError) -> EngineError {
+        if let EngineError::Corrupt { reason } = &error {
+            self.damage.send_if_modified(|known| {
+                let is_news = known.is_none();
+                if is_news {
+                    tracing::error!(reason, "the store is damaged");
+                    if let Err(error) = salvage::condemn(&self.path, reason) {
+                        tracing::error!(%error, "the damage could not be noted");
+                    }
+                    *known = Some(reason.clone());
+                }
+                is_news
+            });
+        }
+        error
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
@@ -182,7 +217,8 @@ impl RocksEngine {
 impl Engine for RocksEngine {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         self.reads.count_get(family);
-        let found = self.db.get_pinned_cf(self.family(family), key).map_err(read_error)?;
+        let found = self.db.get_pinned_cf(self.family(family), key);
+        let found = found.map_err(|error| self.noted(read_error(error)))?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -217,7 +253,7 @@ impl Engine for RocksEngine {
             }
         }
         // An iterator ends in the same way behind the last row and before an unreadable one.
-        rows.status().map_err(read_error)
+        rows.status().map_err(|error| self.noted(read_error(error)))
     }
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {
@@ -227,7 +263,7 @@ impl Engine for RocksEngine {
         let mut how = WriteOptions::default();
         how.set_sync(durability == Durability::Synced);
         let written = self.db.write_opt(self.write_batch(batch), &how);
-        written.map_err(|error| log.fail(&error))?;
+        written.map_err(|error| self.noted(log.fail(&error)))?;
         log.stats.commits += 1;
         log.stats.log_bytes += batch.bytes() as u64;
         self.merges.note_unreadable(batch.unreadable());
@@ -251,13 +287,13 @@ impl Engine for RocksEngine {
         let how = WriteOptions::default();
         let family = self.family(family);
         let removed = self.db.delete_range_cf_opt(family, range.start().to_vec(), end, &how);
-        removed.map_err(|error| log.fail(&error))
+        removed.map_err(|error| self.noted(log.fail(&error)))
     }
 
     fn sync(&self) -> Result<(), EngineError> {
         let mut log = self.log();
         log.check()?;
-        self.db.flush_wal(true).map_err(|error| log.fail(&error))?;
+        self.db.flush_wal(true).map_err(|error| self.noted(log.fail(&error)))?;
         log.synced_up_to(self.db.latest_sequence_number())
     }
 
@@ -267,6 +303,10 @@ impl Engine for RocksEngine {
 
     fn recovery(&self) -> Recovery {
         *self.recovery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch_damage(&self) -> watch::Receiver<Option<String>> {
+        self.damage.subscribe()
     }
 
     fn settle(&self) -> Result<(), EngineError> {
@@ -294,6 +334,7 @@ impl Engine for RocksEngine {
         let mut stats = self.log().stats;
         self.reads.add_to(&mut stats);
         self.merges.add_to(&mut stats);
+        stats.salvages = self.salvages;
         stats
     }
 }
@@ -307,10 +348,14 @@ impl Log {
         }
     }
 
+    /// A compaction that met damage ends all writes too; nothing of this one was written then.
     fn fail(&mut self, error: &rocksdb::Error) -> EngineError {
         let reason = error.to_string();
         self.failure = Some(reason.clone());
-        EngineError::SyncFailed { reason }
+        match error.kind() {
+            ErrorKind::Corruption => EngineError::Corrupt { reason },
+            _ => EngineError::SyncFailed { reason },
+        }
     }
 
     fn synced_up_to(&mut self, sequence: u64) -> Result<(), EngineError> {
@@ -326,100 +371,11 @@ fn read_error(error: rocksdb::Error) -> EngineError {
     let reason = error.into_string();
     match kind {
         ErrorKind::Corruption => EngineError::Corrupt { reason },
+        // The manifest names a file that is not there; the crate does not tell the kinds of these.
+        ErrorKind::IOError if reason.contains("No such file") => EngineError::Corrupt { reason },
         ErrorKind::ShutdownInProgress => EngineError::Closed,
         _ => EngineError::Io { kind: std::io::ErrorKind::Other, reason },
     }
-}
-
-fn open_db(
-    path: &Path,
-    options: &RocksOptions,
-    merges: &Arc<MergeCounters>,
-    reading: Reading,
-) -> Result<DB, rocksdb::Error> {
-    let cache = Cache::new_hyper_clock_cache(options.cache_bytes, 0);
-    let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(
-        options.memtable_bytes,
-        false,
-        cache.clone(),
-    );
-    let mut whole = Options::default();
-    whole.set_write_buffer_manager(&memtables);
-    set_log(&mut whole, options, reading);
-    set_house(&mut whole, options);
-    let families = Family::ALL.map(|family| {
-        let mut own = family_options(family, options, &cache);
-        if family == Family::Rows {
-            set_merge(&mut own, merges);
-        }
-        ColumnFamilyDescriptor::new(family.name(), own)
-    });
-    let db = DB::open_cf_descriptors(&whole, path, families)?;
-    let rows = db.cf_handle(Family::Rows.name()).expect("it was opened with the database");
-    // Also where the value below the chain lies on disk: one read for so many blind writes of one
-    // row, after which it lies in the memtable. The crate has no other way to say so.
-    db.set_options_cf(rows, &[("strict_max_successive_merges", "true")])?;
-    Ok(db)
-}
-
-fn set_log(whole: &mut Options, options: &RocksOptions, reading: Reading) {
-    // A recycled log holds old records behind its end, which look like a damaged tail.
-    whole.set_recycle_log_file_num(0);
-    whole.set_max_total_wal_size(options.log_bytes_max);
-    whole.set_use_fsync(false); // fdatasync: nobody needs the log's time stamps.
-    whole.set_track_and_verify_wals_in_manifest(reading == Reading::Strict);
-    whole.set_wal_recovery_mode(match reading {
-        Reading::Strict => DBRecoveryMode::TolerateCorruptedTailRecords,
-        Reading::Salvage => DBRecoveryMode::SkipAnyCorruptedRecord,
-    });
-}
-
-fn set_house(whole: &mut Options, options: &RocksOptions) {
-    whole.create_if_missing(true);
-    whole.create_missing_column_families(true);
-    whole.set_paranoid_checks(true);
-    whole.set_max_open_files(i32::from(options.open_files_max));
-    whole.set_max_background_jobs(2);
-    whole.set_bytes_per_sync(1 << 20);
-    whole.set_stats_dump_period_sec(0);
-    whole.set_stats_persist_period_sec(0);
-    whole.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, log_line));
-}
-
-/// RocksDB's warnings concern its own pace; its errors concern the operator.
-fn log_line(level: LogLevel, line: &str) {
-    match level {
-        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{line}"),
-        LogLevel::Warn => tracing::info!(target: "rocksdb", "{line}"),
-        LogLevel::Debug | LogLevel::Info | LogLevel::Header => {}
-    }
-}
-
-fn family_options(family: Family, options: &RocksOptions, cache: &Cache) -> Options {
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    blocks.set_bloom_filter(10.0, false);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut own = Options::default();
-    own.set_block_based_table_factory(&blocks);
-    own.set_compression_type(DBCompressionType::Lz4);
-    own.set_bottommost_compression_type(DBCompressionType::Zstd);
-    own.set_write_buffer_size(match family {
-        Family::Rows => (options.memtable_bytes / 2).max(1 << 20),
-        _ => (options.memtable_bytes / 8).max(1 << 20),
-    });
-    own
-}
-
-/// Lets the family join operands: the result of some of them is an operand again, so that chains
-/// are folded by flushes and compactions, and in memory before they grow long.
-fn set_merge(own: &mut Options, merges: &Arc<MergeCounters>) {
-    let merges = Arc::clone(merges);
-    own.set_merge_operator_associative(OPERATOR, move |_, base, operands| {
-        Some(merges.merge(base, operands))
-    });
-    own.set_max_successive_merges(SUCCESSIVE_MERGES_MAX);
 }
 
 #[cfg(test)]

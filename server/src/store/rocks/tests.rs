@@ -3,6 +3,7 @@ use std::fs;
 use repair::cells::{Expiry, Row, WriteStamp};
 use tempfile::TempDir;
 
+use super::open::SUCCESSIVE_MERGES_MAX;
 use super::*;
 use crate::store::suite::{Lab, conformance};
 
@@ -234,4 +235,46 @@ fn zeros_or_rubbish_behind_the_log_are_a_torn_tail() {
         assert_eq!(lab.engine().recovery(), Recovery::Whole);
         assert_eq!(lab.rows(Family::Rows).len(), 50);
     }
+}
+
+/// A lab whose last write, over many pages, was not synced; `page` of it was never written.
+fn lab_with_torn_write(page: usize) -> RocksLab {
+    let mut lab = lab_with_rows();
+    lab.note_sync();
+    let mut batch = Batch::default();
+    (0..20).for_each(|number| batch.put(Family::Rows, format!("torn {number}"), vec![7; 4096]));
+    lab.engine().commit(&batch, Durability::Unsynced).unwrap();
+    let synced = usize::try_from(lab.synced_bytes).unwrap();
+    lab.spoil(|home| {
+        let mut log = fs::read(newest_log(home)).unwrap();
+        let begin = synced.next_multiple_of(4096) + page * 4096;
+        log[begin..begin + 4096].fill(0);
+        fs::write(newest_log(home), log).unwrap();
+    });
+    lab
+}
+
+#[test]
+fn a_write_that_was_not_synced_may_be_torn_anywhere() {
+    for page in [0, 3, 8, 15] {
+        let mut lab = lab_with_torn_write(page);
+        assert_eq!(lab.engine().recovery(), Recovery::Whole, "page {page}");
+        assert_eq!(lab.rows(Family::Rows).len(), 50, "page {page}");
+        lab.put("later", "value");
+        lab.reopen();
+        assert_eq!(lab.engine().recovery(), Recovery::Whole, "page {page}");
+    }
+}
+
+#[test]
+fn a_damaged_last_write_that_was_synced_is_noticed() {
+    let mut lab = lab_with_rows();
+    lab.spoil(|home| {
+        let mut log = fs::read(newest_log(home)).unwrap();
+        let last = log.len() - 3;
+        log[last] ^= 1;
+        fs::write(newest_log(home), log).unwrap();
+    });
+    assert_eq!(lab.engine().recovery(), Recovery::Damaged);
+    assert_eq!(lab.rows(Family::Rows).len(), 49);
 }
