@@ -4,7 +4,8 @@
 #   make test         everything that must hold before a change goes in
 #   SEED=7 make sim   one simulated run with its logs and its trace; SEEDS=1000: so many runs
 #   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
-#   make prove        the long proofs: a million rows on each of three nodes are compared and mended
+#   make prove-repair a million rows on each of three nodes are compared and mended
+#   make prove-power  500 power cuts and 100 damaged files; goes on where it was interrupted
 #   make fuzz         every fuzz target for FUZZ_S seconds
 #   make deny         licences, advisories and sources of the dependencies
 #   make deps         what a Debian 12 with git, make and curl lacks; what is there is left alone
@@ -14,7 +15,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := playground
-.PHONY: playground test sim cluster prove fuzz deny build deps build-deps
+.PHONY: playground test sim cluster prove-repair prove-power fuzz deny build deps build-deps
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -54,9 +55,15 @@ endif
 cluster: deps build
 	cargo nextest run --release --locked --workspace --profile cluster -E '$(ONLY)'
 
-prove: deps build
+prove-repair: deps build
 	ANTI_ENTROPY_ROWS=1000000 cargo nextest run --release --locked --workspace --profile cluster \
 	    -E 'binary(=anti_entropy) and test(one_round)'
+
+prove-power: deps build
+	PROVE=$(abspath $(TARGET))/prove POWER_CUTS=250 CORRUPTIONS=100 \
+	cargo nextest run --release --locked --workspace --profile prove \
+	    -E 'binary(=durability) and (test(over_power_cuts) or test(damaged_file))'
+	@cd $(TARGET)/prove && grep -H . power-cuts-* corruptions
 
 fuzz: deps
 	BOLERO_RANDOM_TEST_TIME_MS=$(FUZZ_S)000 BOLERO_RANDOM_ITERATIONS=1000000000 \

@@ -19,6 +19,7 @@ pub mod cluster;
 pub mod cql;
 pub mod damage;
 pub mod history;
+pub mod ledger;
 pub mod log;
 pub mod place;
 pub mod power;

@@ -19,6 +19,7 @@ mod disk;
 mod mount;
 mod serve;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,7 +103,11 @@ impl PowerDisk {
     fn detach(&mut self) -> Result<()> {
         let Some(Session { mounted, serving }) = self.session.take() else { return Ok(()) };
         drop(mounted);
-        serving.join().context("the power disk ended with an error")
+        match serving.join() {
+            // It was still in use, and was taken away all the same.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => Ok(()),
+            ended => ended.context("the power disk ended with an error"),
+        }
     }
 }
 

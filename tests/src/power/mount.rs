@@ -3,9 +3,15 @@
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::wait;
+
+/// How long whoever used a mount may take to let go of it.
+const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A mounted directory; unmounted with this value, or when this process ends, however that ends.
 #[derive(Debug)]
@@ -47,7 +53,11 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        if unmount(&self.place, UnmountFlags::empty()).is_err() {
+        // The kernel gives back the files of a dead process a moment after its end.
+        let unmounted = wait::until_ok("the end of a mount", RELEASE_LIMIT, || {
+            Ok(unmount(&self.place, UnmountFlags::empty())?)
+        });
+        if unmounted.is_err() {
             // Somebody still uses it: their requests fail from now on, and nobody finds it any more.
             let _ = unmount(&self.place, UnmountFlags::FORCE);
             let _ = unmount(&self.place, UnmountFlags::DETACH);

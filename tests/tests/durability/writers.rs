@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use starling_tests::cells::CellHistory;
 use starling_tests::cql::Ask;
-use starling_tests::{Client, Cluster, Consistency, History, Reply, Rows, wait};
+use starling_tests::{Client, Cluster, Consistency, History, Node, Reply, Rows, wait};
 
 use super::cells::{self, CellWriter};
 
@@ -42,6 +42,11 @@ pub(crate) struct Promises {
 }
 
 impl Promises {
+    /// How many writes were acknowledged, to both tables.
+    pub(crate) fn acknowledged_count(&self) -> usize {
+        self.rows.acknowledged_count() + self.cells.acknowledged_count()
+    }
+
     fn absorb(&mut self, other: Self) {
         self.rows.absorb(other.rows);
         self.cells.absorb(other.cells);
@@ -56,7 +61,12 @@ pub(crate) struct Writers<'a> {
 impl Writers<'_> {
     /// Waits until many more writes were acknowledged than now, so that each kill hits a full load.
     pub(crate) fn wait_progress(&self) -> Result<()> {
-        let goal = self.acknowledged.load(Ordering::Relaxed) + 10 * WRITERS;
+        self.wait_acknowledged(10 * WRITERS)
+    }
+
+    /// Waits until so many more writes were acknowledged.
+    pub(crate) fn wait_acknowledged(&self, more: usize) -> Result<()> {
+        let goal = self.acknowledged.load(Ordering::Relaxed) + more;
         wait::until("more acknowledged writes", PROGRESS_LIMIT, || {
             Ok((self.acknowledged.load(Ordering::Relaxed) >= goal).then_some(()))
         })
@@ -144,37 +154,51 @@ pub(crate) fn verify(cluster: &Cluster, promises: &Promises) -> Result<()> {
     let (acknowledged, unknown) = (cells.acknowledged_count(), cells.unknown_count());
     eprintln!("last write wins: {acknowledged} writes acknowledged, {unknown} unknown");
     for node in cluster.nodes() {
-        let mut client = node.client()?;
-        let mut found = Vec::new();
-        for writer in (0..WRITERS).step_by(2) {
-            let select = format!("SELECT n FROM app.t WHERE writer = {writer}");
-            read_back(&mut client, &select, |rows, row| {
-                found.push(format!("{writer}/{}", rows.int(row, "n")?));
-                Ok(())
-            })?;
-        }
-        let verdict = rows.check(found.iter().map(String::as_str));
-        ensure!(verdict.is_clean(), "read through {}: {verdict:?}", node.address());
-        let wrong = cells.check(&cells::found(&mut client)?);
+        let wrong = wrong(node, promises)?;
         let first = wrong.iter().take(10).collect::<Vec<_>>();
         ensure!(wrong.is_empty(), "{} wrong through {}: {first:#?}", wrong.len(), node.address());
     }
     Ok(())
 }
 
+/// Where what a node reads of everything differs from what was promised.
+pub(crate) fn wrong(node: &Node, Promises { rows, cells }: &Promises) -> Result<Vec<String>> {
+    let mut client = node.client()?;
+    let mut found = Vec::new();
+    for writer in (0..WRITERS).step_by(2) {
+        let select = format!("SELECT n FROM app.t WHERE writer = {writer}");
+        read_back(&mut client, &select, |rows, row| {
+            found.push(format!("{writer}/{}", rows.int(row, "n")?));
+            Ok(())
+        })?;
+    }
+    let verdict = rows.check(found.iter().map(String::as_str));
+    let named = [("lost", verdict.lost), ("twin", verdict.twins), ("phantom", verdict.phantoms)];
+    let named = named.into_iter().flat_map(|(what, elements)| {
+        elements.into_iter().map(move |element| format!("{what}: {element}"))
+    });
+    Ok(named.chain(cells.check(&cells::found(&mut client)?)).collect())
+}
+
 /// Reads all pages of a SELECT at QUORUM, row by row.
 pub(crate) fn read_back(
     client: &mut Client,
     select: &str,
+    take: impl FnMut(&Rows, usize) -> Result<()>,
+) -> Result<()> {
+    read_back_at(client, select, Consistency::Quorum, take)
+}
+
+/// Reads all pages of a SELECT, row by row.
+pub(crate) fn read_back_at(
+    client: &mut Client,
+    select: &str,
+    level: Consistency,
     mut take: impl FnMut(&Rows, usize) -> Result<()>,
 ) -> Result<()> {
     let mut state: Option<Vec<u8>> = None;
     loop {
-        let ask = Ask {
-            level: Consistency::Quorum,
-            page_rows: Some(PAGE_ROWS),
-            paging_state: state.as_deref(),
-        };
+        let ask = Ask { level, page_rows: Some(PAGE_ROWS), paging_state: state.as_deref() };
         let rows = client.rows_asked(select, &ask)?;
         (0..rows.count()).try_for_each(|row| take(&rows, row))?;
         state = rows.paging_state;

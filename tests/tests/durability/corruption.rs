@@ -1,0 +1,190 @@
+//! Damaged files: noticed or harmless, and the node serves again without help.
+//!
+//! `CORRUPTIONS` asks for more than `make test` makes, as `make prove-power` does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use starling_tests::damage::{self, Done, KINDS, Kind};
+use starling_tests::ledger::Ledger;
+use starling_tests::{Chance, Client, Cluster, Consistency, Node, Reply, admin, log, wait};
+
+use super::writers::read_back_at;
+
+/// How often `make test` damages a file.
+const CORRUPTIONS: usize = 10;
+/// After so many the next cluster begins, so that none grows large.
+const CORRUPTIONS_A_CLUSTER: usize = 10;
+
+/// Rows that are there from the begin, and so many more come with each damage.
+const ROWS: u32 = 3_000;
+const ROWS_MORE: u32 = 100;
+/// Behind its number a row holds so much.
+const PADDING: usize = 400;
+
+/// The node whose files are damaged. It is a seed, and loses its vote when it takes a new store id.
+const VICTIM: usize = 2;
+
+/// A node is ready again, and a replica mended, within this time.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What a node says that finds damage.
+const DAMAGE: &[&str] = &[
+    "damaged",
+    "salvag",
+    "takes no more writes",
+    "beginning anew",
+    "cannot be opened",
+    "cannot be read",
+    "rocksdb",
+    "took a new store id",
+];
+
+#[test]
+fn a_damaged_file_is_noticed_or_harmless_and_the_node_serves_again_without_help() -> Result<()> {
+    let count = match std::env::var_os("CORRUPTIONS") {
+        None => CORRUPTIONS,
+        Some(count) => count.to_str().and_then(|it| it.parse().ok()).context("a count")?,
+    };
+    let mut chance = Chance::new("what is damaged");
+    let mut ledger = Ledger::open("corruptions")?;
+    while ledger.done() < count {
+        let more = CORRUPTIONS_A_CLUSTER.min(count - ledger.done());
+        let Found { noticed, harmless } = one_cluster(more, &mut chance)?;
+        let figures = format!("damaged files, {noticed} noticed, {harmless} harmless, 0 lost");
+        eprintln!("corruptions: {more} {figures}");
+        ledger.note(more, &figures)?;
+    }
+    Ok(())
+}
+
+/// What became of the damage.
+#[derive(Default)]
+struct Found {
+    noticed: usize,
+    harmless: usize,
+}
+
+fn one_cluster(count: usize, chance: &mut Chance) -> Result<Found> {
+    let listed = [log::PEER_LOSS, DAMAGE].concat();
+    let builder = Cluster::builder("corruption").set("store.memtable_bytes=1MiB");
+    let mut cluster = builder.listed(&listed).start()?;
+    cluster.define(&[
+        "CREATE KEYSPACE app WITH replication = \
+         {'class': 'SimpleStrategy', 'replication_factor': 3}",
+        "CREATE TABLE app.siblings (k int PRIMARY KEY, v text)",
+        "CREATE TABLE app.lww (k int PRIMARY KEY, v text) WITH conflict = 'lww'",
+    ])?;
+    let mut rows = 0;
+    write(&cluster, &mut rows, ROWS)?;
+    let mut found = Found::default();
+    while found.noticed + found.harmless < count {
+        write(&cluster, &mut rows, ROWS_MORE)?;
+        let before = View::of(&cluster.nodes()[VICTIM], rows)?;
+        let Some(done) = damage_and_start(&mut cluster, chance)? else { continue };
+        let is_noticed = judge(&mut cluster, rows, &before).with_context(|| done.to_string())?;
+        eprintln!("    {}", if is_noticed { "noticed" } else { "harmless" });
+        found.noticed += usize::from(is_noticed);
+        found.harmless += usize::from(!is_noticed);
+    }
+    cluster.finish()?;
+    Ok(found)
+}
+
+/// Damages a file while the node is down, killed or stopped, or now and then while it serves.
+fn damage_and_start(cluster: &mut Cluster, chance: &mut Chance) -> Result<Option<Done>> {
+    let kind = *chance.of_these(&KINDS);
+    let victim = cluster.node(VICTIM);
+    let data = victim.data_dir();
+    let is_serving = kind == Kind::Table && chance.below(2) == 0;
+    match chance.below(2) {
+        _ if is_serving => {}
+        0 => victim.kill()?,
+        _ => victim.stop()?,
+    }
+    let done = damage::damage(&data, kind, chance)?;
+    if !is_serving {
+        victim.start()?;
+    }
+    if let Some(done) = &done {
+        eprintln!("{done}, {}", if is_serving { "while it serves" } else { "while it is down" });
+    }
+    Ok(done)
+}
+
+/// Waits until the victim serves again, compares what it has and what all have, and returns whether it
+/// has noticed the damage: it has a new store id then.
+fn judge(cluster: &mut Cluster, rows: u32, before: &View) -> Result<bool> {
+    cluster.wait_ready()?;
+    let victim = &cluster.nodes()[VICTIM];
+    // It begins anew when the damage is read for the first time, so it may be away for a while.
+    let after = wait::until_ok("the victim to stand still", LIMIT, || View::of(victim, rows))?;
+    cluster.wait_ready()?;
+    for node in cluster.nodes() {
+        let all = read_all(node, rows, Consistency::Quorum)?;
+        ensure!(all.len() == 2 * rows as usize, "{} of {rows} rows twice at QUORUM", all.len());
+    }
+    let is_noticed = after.store != before.store;
+    let lost = before.rows.difference(&after.rows).count();
+    ensure!(is_noticed || lost == 0, "{lost} rows are gone, and nobody has noticed");
+    Ok(is_noticed)
+}
+
+/// What a node has by itself, and as which store.
+struct View {
+    store: String,
+    rows: BTreeSet<(&'static str, i32)>,
+}
+
+impl View {
+    fn of(node: &Node, rows: u32) -> Result<Self> {
+        let rows = read_all(node, rows, Consistency::One)?;
+        ensure!(admin::is_ready(node.address()), "it begins anew");
+        Ok(Self { store: admin::status(node.address())?.store, rows })
+    }
+}
+
+const TABLES: [&str; 2] = ["siblings", "lww"];
+
+/// Writes so many more rows to each table, at QUORUM.
+fn write(cluster: &Cluster, rows: &mut u32, more: u32) -> Result<()> {
+    let mut client = cluster.nodes()[0].client()?;
+    for number in *rows..*rows + more {
+        for table in TABLES {
+            let value = value(number.cast_signed());
+            let insert = format!("INSERT INTO app.{table} (k, v) VALUES ({number}, '{value}')");
+            let taken = || match client.query(&insert)? {
+                Reply::Void => Ok(()),
+                reply => bail!("{reply:?}"),
+            };
+            // The victim may have been taken for alive a moment ago.
+            wait::until_ok("a write at QUORUM", LIMIT, taken)?;
+        }
+    }
+    *rows += more;
+    Ok(())
+}
+
+/// All rows that a node reads, each of which must be as it was written.
+fn read_all(node: &Node, rows: u32, level: Consistency) -> Result<BTreeSet<(&'static str, i32)>> {
+    let mut client: Client = node.client()?;
+    let mut found = BTreeSet::new();
+    for table in TABLES {
+        let select = format!("SELECT k, v FROM app.{table}");
+        read_back_at(&mut client, &select, level, |page, row| {
+            let number = page.int(row, "k")?;
+            let text = page.cells[row][1].as_deref();
+            assert_eq!(text, Some(value(number).as_bytes()), "row {number}: nobody wrote this");
+            assert!(number.cast_unsigned() < rows, "row {number}: nobody wrote it");
+            found.insert((table, number));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+fn value(number: i32) -> String {
+    // The padding differs from row to row, so that a row in the place of another one is seen.
+    format!("{number}-").repeat(PADDING / format!("{number}-").len())
+}
