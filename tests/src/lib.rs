@@ -21,6 +21,7 @@ pub mod damage;
 pub mod history;
 pub mod ledger;
 pub mod log;
+pub mod meddler;
 pub mod place;
 pub mod power;
 pub mod promise;
