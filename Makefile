@@ -2,6 +2,7 @@
 #
 #   make playground   three real nodes and a shell
 #   make test         everything that must hold before a change goes in
+#   make prove        ten thousand simulated runs, every planted bug; goes on where it was stopped
 #   SEED=7 make sim   one simulated run with its logs and its trace; SEEDS=1000: so many runs
 #   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
 #   make prove-repair a million rows on each of three nodes are compared and mended
@@ -15,7 +16,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := playground
-.PHONY: playground test sim cluster prove-repair prove-power fuzz deny build deps build-deps
+.DELETE_ON_ERROR:
+.PHONY: playground test prove proofs sim cluster prove-repair prove-power fuzz deny build deps build-deps
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -51,6 +53,31 @@ ifdef SEED
 else
 	SIM_SEEDS=$(SEEDS) cargo nextest run --release --locked --workspace -E 'package(starling-sim)'
 endif
+
+# Each proof is a file with its figures, kept until the program that it is about is another one.
+PROVED := $(TARGET)/prove
+SIM := $(TARGET)/release/sim
+SIM_FIRST := $(shell seq 1 500 9501)
+PROOFS := $(PROVED)/sim-planted.txt $(SIM_FIRST:%=$(PROVED)/sim-from-%.txt)
+
+prove: deps
+	cargo build --release --locked --workspace --bins
+	@mkdir -p $(PROVED)
+	@$(MAKE) --no-print-directory --keep-going proofs; outcome=$$?; \
+	    for proof in $(PROOFS); do \
+	        printf '%-20s %s\n' "$$(basename $$proof .txt)" "$$(cat $$proof 2>/dev/null || echo 'NOT PROVED')"; \
+	    done; exit $$outcome
+
+proofs: $(PROOFS)
+
+$(PROVED)/sim-from-%.txt: $(SIM)
+	$(SIM) --seeds $*-$$(( $* + 499 )) >$@ || { cat $@; false; }
+
+$(PROVED)/sim-planted.txt: $(SIM)
+	for bug in $$($(SIM) --bugs); do \
+	    found=$$($(SIM) --seeds 1-500 --search --planted $$bug | head -n 1) || exit 1; \
+	    printf '%s: %s\n' "$$bug" "$$found"; \
+	done >$@
 
 cluster: deps build
 	cargo nextest run --release --locked --workspace --profile cluster -E '$(ONLY)'

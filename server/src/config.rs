@@ -5,6 +5,7 @@
 //! nothing itself. `conf/starling.toml` shows every key with its default; a test keeps it so.
 
 mod layers;
+mod planted;
 mod units;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use layers::{ConfigError, Layers};
+pub use planted::{Planted, TestingConfig};
 pub use units::ByteSize;
 
 /// Everything a node can be told.
@@ -59,32 +61,6 @@ pub struct Config {
     /// Planted bugs, with which tests show that they would find them; in no shipped file.
     #[serde(skip_serializing)]
     pub testing: TestingConfig,
-}
-
-/// Planted bugs. A node that has one says so, as an error, when it starts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TestingConfig {
-    /// When answers to writes leave.
-    pub promise: TestingPromise,
-    /// Whether hints are forgotten without a word.
-    pub forget_hints: bool,
-    /// Marks of written buckets are taken back when they were digested: writes that come meanwhile
-    /// are lost sight of.
-    pub clears_marks: bool,
-    /// No bug, but a door: rows can be removed behind the node's back over the admin port.
-    pub forgets: bool,
-}
-
-/// When answers to writes leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TestingPromise {
-    /// After the fsync, as everywhere else.
-    #[default]
-    AfterSync,
-    /// Before it: a crash then loses acknowledged writes.
-    BeforeSync,
 }
 
 /// What an acknowledgement means.

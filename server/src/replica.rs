@@ -24,6 +24,7 @@ mod hints;
 mod mend;
 mod overdue;
 mod purge;
+mod planted;
 mod stamp;
 
 use std::sync::Arc;
@@ -42,7 +43,9 @@ pub use overdue::Overdue;
 pub use purge::{Notes, REMOVED_MAX, Removed};
 pub use stamp::{Stamp, StampFailure};
 
+use self::planted::Bugs;
 use crate::commits::{Commits, Standing};
+use crate::config::Planted;
 use crate::store::engine::Engine;
 
 /// This node's copies.
@@ -53,6 +56,7 @@ pub struct Replica {
     held: Held,
     overdue: Overdue,
     fence: Option<Arc<Fence>>,
+    bugs: Bugs,
 }
 
 /// What should not happen, counted.
@@ -87,6 +91,7 @@ impl Replica {
             held,
             overdue: Overdue::default(),
             fence: None,
+            bugs: Bugs::default(),
         }
     }
 
@@ -104,6 +109,12 @@ impl Replica {
     #[must_use]
     pub fn behind(self, fence: Arc<Fence>) -> Self {
         Self { fence: Some(fence), ..self }
+    }
+
+    /// The same, with a bug that a test looks for.
+    #[must_use]
+    pub fn plant(self, planted: Planted) -> Self {
+        Self { bugs: Bugs::new(planted), ..self }
     }
 
     /// Whose store holds them, now.

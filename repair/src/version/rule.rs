@@ -12,7 +12,7 @@
 
 use ring::StoreId;
 
-use super::{Actor, CounterOverflow, Dot, VersionVector};
+use super::{Actor, CounterOverflow, Dot, Siblings, VersionVector};
 
 /// Gives out the epochs of one store, from a range that is on disk as taken.
 pub trait EpochSource {
@@ -69,6 +69,12 @@ pub trait ActorRule {
 
     /// Whether the row needs an entry of a fresh epoch once what came in is merged.
     fn needs_fresh_epoch(&self, seen: Seen<'_>) -> bool;
+
+    /// What is kept of a row that two copies were merged to: all of it, unless a test shows what is
+    /// lost otherwise.
+    fn kept(&self, merged: Siblings) -> Siblings {
+        merged
+    }
 }
 
 /// The rule that loses nothing. The only one for anything but tests.
@@ -96,6 +102,10 @@ impl<R: ActorRule + ?Sized> ActorRule for &R {
 
     fn needs_fresh_epoch(&self, seen: Seen<'_>) -> bool {
         (**self).needs_fresh_epoch(seen)
+    }
+
+    fn kept(&self, merged: Siblings) -> Siblings {
+        (**self).kept(merged)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::admin::{self, AdminState};
 use crate::clock::{Clock, HybridClock, LEASE_US, Random};
 use crate::cluster::Cluster;
 use crate::commits::{AnyMutation, Commits};
-use crate::config::{Config, TestingPromise};
+use crate::config::{Config, Planted};
 use crate::coord::{Coordinator, MENDINGS_MAX, Patience};
 use crate::front::{Front, FrontParts};
 use crate::network::{Listening, Purpose};
@@ -227,7 +227,7 @@ impl Parts {
     fn new(
         config: Config,
         version: &'static str,
-        opened: Opened,
+        mut opened: Opened,
         environment: Environment,
     ) -> anyhow::Result<(Self, ProposalQueue, CommitLoop<AnyMutation>)> {
         let Environment { clock, random, network, threads } = environment;
@@ -237,7 +237,12 @@ impl Parts {
         let write_clock = Arc::new(write_clock);
         let limits =
             QueueLimits { queue_max: config.store.queue_max as usize, ..QueueLimits::default() };
-        let (handle, commit_loop) = queue(opened, limits, promise(&config))?;
+        let planted = config.testing.planted;
+        planted.confess();
+        if planted.is(Planted::ReuseStoreId) {
+            opened.identity.reuse_retired();
+        }
+        let (handle, commit_loop) = queue(opened, limits, promise(planted))?;
         let commits = Commits::new(handle);
         let cluster = Arc::new(Cluster::new(commits.standing().host));
         let introduction = Arc::new(Introduction {
@@ -268,7 +273,7 @@ impl Parts {
         let fence = Arc::new(Fence::load(engine.as_ref(), commits.clone())?);
         let replica =
             Replica::new(Arc::clone(&engine), commits.clone(), held).behind(Arc::clone(&fence));
-        let replica = Arc::new(replica);
+        let replica = Arc::new(replica.plant(planted));
         let anti_entropy = Arc::new(AntiEntropy::new(AntiEntropyParts {
             cluster: Arc::clone(&cluster),
             keeper: Arc::clone(&keeper),
@@ -307,6 +312,9 @@ impl Parts {
             random.clone(),
             seeds(&config)?,
         );
+        let is_blank_voting = planted.is(Planted::LetBlankSeedVote);
+        let voter = commits.standing().retired().filter(|_| is_blank_voting);
+        let proposals = proposals.voting_as(voter);
         let parts = Self {
             clock,
             write_clock,
@@ -557,16 +565,13 @@ fn digests(
     commits: &Commits,
     clock: &Arc<dyn Clock>,
 ) -> Arc<Digests> {
-    if config.testing.clears_marks {
-        tracing::error!("testing.clears_marks: replicas will differ for ever");
-    }
     if config.testing.forgets {
         tracing::error!("testing.forgets: rows can be removed behind this node's back");
     }
     let options = DigestOptions {
         trusted_for: config.repair.scrub_interval,
         host: commits.standing().host,
-        clears_marks: config.testing.clears_marks,
+        clears_marks: config.testing.planted.is(Planted::ClearMarkEarly),
     };
     let marks = Arc::clone(commits.handle().marks());
     Arc::new(Digests::new(Arc::clone(engine), marks, Arc::clone(clock), options))
@@ -579,13 +584,11 @@ fn keeps_hints(config: &Config) -> bool {
     !config.testing.forget_hints
 }
 
-fn promise(config: &Config) -> Promise {
-    match config.testing.promise {
-        TestingPromise::AfterSync => Promise::AfterSync,
-        TestingPromise::BeforeSync => {
-            tracing::error!("testing.promise: acknowledged writes will be lost");
-            Promise::BeforeSync
-        }
+fn promise(planted: Planted) -> Promise {
+    if planted.is(Planted::AcknowledgeBeforeSync) {
+        Promise::BeforeSync
+    } else {
+        Promise::AfterSync
     }
 }
 

@@ -142,6 +142,8 @@ pub struct Proposals {
     clock: Arc<dyn Clock>,
     random: Random,
     seeds: SeedList,
+    /// In whose name this store votes, if not in its own: a bug that tests plant.
+    voter: Option<StoreId>,
     counter: AtomicU64,
     queue: mpsc::Sender<Waiting>,
 }
@@ -162,8 +164,17 @@ impl Proposals {
     ) -> (Self, ProposalQueue) {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let counter = AtomicU64::new(0);
-        let this = Self { cluster, keeper, commits, pool, clock, random, seeds, counter, queue };
+        let voter = None;
+        let this =
+            Self { cluster, keeper, commits, pool, clock, random, seeds, voter, counter, queue };
         (this, ProposalQueue(waiting))
+    }
+
+    /// The same, with votes in the name of another store: a bug that tests plant.
+    #[must_use]
+    pub fn voting_as(mut self, voter: Option<StoreId>) -> Self {
+        self.voter = voter;
+        self
     }
 
     /// The seeds of this node's configuration.
@@ -506,7 +517,7 @@ impl Proposals {
 
     /// This store's own vote.
     pub async fn vote(&self, request: Bytes) -> Option<RegisterAnswer<ClusterMetadata>> {
-        let vote = Vote { request, seeds: self.seeds.clone() };
+        let vote = Vote { request, seeds: self.seeds.clone(), voter: self.voter };
         match self.commits.submit(vote).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {

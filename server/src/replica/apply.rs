@@ -128,7 +128,7 @@ fn merge<R: ActorRule>(
         ReplicaCounters::count(&counters.duplicate_dots, applied.duplicate_dots);
         tracing::error!(count = applied.duplicate_dots, "a dot came twice: both are kept");
     }
-    Ok(applied.changed.then_some(applied.row))
+    Ok(applied.changed.then(|| rule.kept(applied.row)))
 }
 
 impl Incoming {
@@ -193,10 +193,13 @@ impl Replica {
         rows: Vec<(Bytes, Bytes)>,
         missed: &[HostId],
     ) -> Result<(), ApplyFailure> {
+        if self.bugs.leaves_unmade(&rows) {
+            return Ok(());
+        }
         let rows = rows.into_iter().map(|(key, value)| Incoming::read(key, value));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let (missed, counters) = (missed.into(), Arc::clone(&self.counters));
-        let apply = Apply { rows, missed, rule: SafeRule, counters };
+        let apply = Apply { rows, missed, rule: self.bugs.rule(), counters };
         self.commits.submit(apply).await.unwrap_or_else(|error| Err(failure(&error)))
     }
 }

@@ -165,7 +165,7 @@ impl Replica {
         if mints && self.is_fenced() {
             return Err(StampFailure::Epoch(EpochError::Fenced));
         }
-        let stamp = Stamp { changes, missed, rule: SafeRule, counters };
+        let stamp = Stamp { changes, missed, rule: self.bugs.rule(), counters };
         self.commits.submit(stamp).await.unwrap_or_else(|error| Err(failure(&error)))
     }
 }

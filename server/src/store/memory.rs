@@ -11,8 +11,8 @@
 //! kind   = 0 delete | 1 put | 2 merge
 //! ```
 //!
-//! Faults on demand: full disk, unreadable rows, failing syncs, damage, files that cannot be
-//! replaced. Deterministic; no I/O, no clock. Callers: tests, simulated nodes.
+//! Faults on demand: full disk, unreadable rows, values that vanish, failing syncs, damage, files
+//! that cannot be replaced. Deterministic; no I/O, no clock. Callers: tests, simulated nodes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -159,6 +159,31 @@ impl MemoryDisk {
             files: state.files.clone(),
             ..State::default()
         })))
+    }
+
+    /// All that readers would see of a family, for those who compare disks.
+    pub fn content(&self, family: Family) -> BTreeMap<Bytes, Bytes> {
+        self.read_state().visible[family.index()].clone()
+    }
+
+    /// Takes a value away behind the back of whoever has the disk open. What the log still has of
+    /// it would come back with the log.
+    pub fn lose(&self, family: Family, key: &[u8]) {
+        let mut state = self.write();
+        state.visible[family.index()].remove(key);
+        state.synced[family.index()].remove(key);
+    }
+
+    /// Cuts the log where it ended when `earlier` was copied, although it had been synced further:
+    /// the next opening finds [`Recovery::Damaged`].
+    pub fn lose_since(&self, earlier: &Self) {
+        let before = earlier.read_state().visible.clone();
+        let mut state = self.write();
+        state.opening += 1;
+        state.log.unsynced.clear();
+        state.visible.clone_from(&before);
+        state.synced = before;
+        state.is_damaged = true;
     }
 
     /// Takes a file away, if it is there.
@@ -525,6 +550,38 @@ mod tests {
             bad[index] ^= 1;
             assert_eq!(decode(&mut bad.as_slice()), None);
         }
+    }
+
+    #[test]
+    fn a_value_that_the_disk_lost_is_gone_for_readers_and_after_a_crash() {
+        let disk = MemoryDisk::new();
+        let engine = disk.open();
+        let mut batch = Batch::default();
+        batch.put(Family::Rows, &b"k"[..], &b"1"[..]);
+        batch.put(Family::Rows, &b"other"[..], &b"2"[..]);
+        engine.commit(&batch, Durability::Synced).unwrap();
+        disk.lose(Family::Rows, b"k");
+        assert_eq!(engine.get(Family::Rows, b"k"), Ok(None));
+        disk.crash(0);
+        let left: Vec<_> = disk.content(Family::Rows).into_keys().collect();
+        assert_eq!(left, [&b"other"[..]]);
+    }
+
+    #[test]
+    fn a_log_cut_short_before_its_synced_end_is_noticed() {
+        let disk = MemoryDisk::new();
+        let engine = disk.open();
+        let mut batch = Batch::default();
+        batch.put(Family::Rows, &b"k"[..], &b"1"[..]);
+        engine.commit(&batch, Durability::Synced).unwrap();
+        let earlier = disk.copy();
+        batch.put(Family::Rows, &b"k"[..], &b"2"[..]);
+        engine.commit(&batch, Durability::Synced).unwrap();
+        disk.lose_since(&earlier);
+        assert_eq!(engine.get(Family::Rows, b"k"), Err(EngineError::Closed));
+        let engine = disk.open();
+        assert_eq!(engine.get(Family::Rows, b"k"), Ok(Some(Bytes::from_static(b"1"))));
+        assert_eq!(engine.recovery(), Recovery::Damaged);
     }
 
     #[test]

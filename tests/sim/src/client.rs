@@ -38,9 +38,9 @@ impl Client {
         }
     }
 
-    /// Executes a statement at QUORUM; an error says that its answer is not known.
-    pub(crate) async fn query(&mut self, statement: &str) -> Result<Reply> {
-        let ask = Ask::at(Consistency::Quorum);
+    /// Executes a statement; an error says that its answer is not known.
+    pub(crate) async fn query(&mut self, statement: &str, level: Consistency) -> Result<Reply> {
+        let ask = Ask::at(level);
         self.exchange(opcode::QUERY, &cql::query_body(statement, &ask)).await
     }
 

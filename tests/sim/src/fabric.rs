@@ -5,9 +5,12 @@
 //! cut is mended, as after a retransmission, unless it lasts [`PEER_SILENCE_MAX`], when both ends
 //! lose their connection.
 //!
-//! Law: what happens depends on nothing but what was sent and cut before.
+//! Between nodes, messages are passed on twice or out of order while that is asked for; see
+//! [`tests::meddler`].
+//!
+//! Law: what happens depends on nothing but the seed and what was sent and cut before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -18,17 +21,23 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use server::clock::Random;
 use server::network::{Connection, Listening, Network, PEER_SILENCE_MAX, Purpose};
+use tests::meddler::{Meddler, Meddling};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::record::{Record, digest};
 
+/// Of so many messages one is doubled, and one is held back, where messages are meddled with.
+const MEDDLED_EVERY: usize = 4;
+
 /// What lies between all hosts; clones share it.
 #[derive(Clone)]
 pub(crate) struct Fabric {
     state: Arc<Mutex<State>>,
+    random: Random,
     record: Record,
 }
 
@@ -38,6 +47,8 @@ struct State {
     cuts: BTreeMap<(IpAddr, IpAddr), Cut>,
     /// How often the connections between two hosts were broken.
     breaks: BTreeMap<(IpAddr, IpAddr), u64>,
+    /// The directions in which messages are doubled and held back.
+    meddled: BTreeSet<(IpAddr, IpAddr)>,
     /// The halves of connections that wait for something.
     waiting: BTreeMap<u64, Waker>,
     last_half: u64,
@@ -75,8 +86,8 @@ impl fmt::Debug for Fabric {
 }
 
 impl Fabric {
-    pub(crate) fn new(record: Record) -> Self {
-        Self { state: Arc::default(), record }
+    pub(crate) fn new(seed: u64, record: Record) -> Self {
+        Self { state: Arc::default(), random: Random::seeded(seed.rotate_left(32)), record }
     }
 
     /// The network as the host `me` has it.
@@ -126,6 +137,30 @@ impl Fabric {
         self.wake_all();
     }
 
+    /// Doubles and holds back messages between two nodes, in both directions, or does so no more.
+    pub(crate) fn meddle(&self, one: IpAddr, other: IpAddr, is_on: bool) {
+        let mut state = self.lock();
+        for way in [(one, other), (other, one)] {
+            if is_on {
+                state.meddled.insert(way);
+            } else {
+                state.meddled.remove(&way);
+            }
+        }
+    }
+
+    /// What happens to the next message from one host to another.
+    fn meddling(&self, from: IpAddr, to: IpAddr) -> Meddling {
+        if !self.lock().meddled.contains(&(from, to)) {
+            return Meddling::Pass;
+        }
+        match self.random.below(MEDDLED_EVERY) {
+            0 => Meddling::Repeat,
+            1 => Meddling::Hold,
+            _ => Meddling::Pass,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds this lock")
     }
@@ -172,7 +207,10 @@ impl Fabric {
         drop(state);
         Ok(Connection {
             reader: Box::new(TracedReader { end: reading, inner: reader }),
-            writer: Box::new(TracedWriter { end: writing, inner: writer }),
+            writer: match carries {
+                "requests" | "replies" => Box::new(TracedWriter { end: writing, inner: writer }),
+                _ => Box::new(MeddlingWriter::new(TracedWriter { end: writing, inner: writer })),
+            },
         })
     }
 }
@@ -307,6 +345,56 @@ impl AsyncWrite for TracedWriter {
             Poll::Ready(Err(_)) => end.note("fail", &[]),
         }
         polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+/// What one node says to another: whole frames, some of them twice or out of order.
+struct MeddlingWriter {
+    inner: TracedWriter,
+    meddler: Meddler,
+    /// What is still to be written of the bytes that were handed in last, after meddling.
+    open: Vec<u8>,
+    /// How many bytes were handed in last.
+    taken: usize,
+}
+
+impl MeddlingWriter {
+    fn new(inner: TracedWriter) -> Self {
+        Self { inner, meddler: Meddler::default(), open: Vec::new(), taken: 0 }
+    }
+}
+
+impl AsyncWrite for MeddlingWriter {
+    /// Takes all bytes at once, and is ready when what became of them is written. Whoever has to
+    /// wait hands the same bytes in again, and maybe more behind them.
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { inner, meddler, open, taken } = &mut *self;
+        if *taken == 0 {
+            let (from, to) = (inner.end.local.ip(), inner.end.remote.ip());
+            let fabric = &inner.end.fabric;
+            *open = meddler.pass(bytes, || fabric.meddling(from, to));
+            *taken = bytes.len();
+        }
+        while !open.is_empty() {
+            match Pin::new(&mut *inner).poll_write(context, open) {
+                Poll::Ready(Ok(count)) => drop(open.drain(..count)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(std::mem::take(taken)))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

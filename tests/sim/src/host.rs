@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use server::clock::{Clock, Random};
-use server::config::{Config, TestingPromise};
+use server::config::{Config, Planted};
 use server::node::{Environment, Pace, Threads, run_on};
-use server::store::memory::MemoryDisk;
+use server::store::memory::{MemoryDisk, Room};
 use server::store::open_in_memory;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -40,24 +41,28 @@ pub(crate) fn address(node: u8) -> IpAddr {
 pub(crate) struct Host {
     node: u8,
     seed: u64,
-    is_planted: bool,
+    planted: Planted,
     fabric: Fabric,
     disk: MemoryDisk,
     starts: Cell<u64>,
+    clock: Arc<HostClock>,
     /// Much more than [`SYNC_MAX`] while the disk is slow, in milliseconds.
     slowness: watch::Sender<Duration>,
     stop: watch::Sender<bool>,
 }
 
 impl Host {
-    pub(crate) fn new(node: u8, seed: u64, is_planted: bool, fabric: Fabric) -> Rc<Self> {
+    pub(crate) fn new(node: u8, seed: u64, planted: Planted, fabric: Fabric) -> Rc<Self> {
+        let skew = i64::try_from(2 * SKEW_MAX.as_micros()).expect("it is short");
+        let skew_us = seed.rotate_left(u32::from(node) * 8).cast_signed() % skew / 2;
         Rc::new(Self {
             node,
             seed,
-            is_planted,
+            planted,
             fabric,
             disk: MemoryDisk::new(),
             starts: Cell::new(0),
+            clock: Arc::new(HostClock { skew_us: AtomicI64::new(skew_us) }),
             slowness: watch::Sender::new(Duration::ZERO),
             stop: watch::Sender::new(false),
         })
@@ -89,6 +94,21 @@ impl Host {
         self.disk.crash(random.below(self.disk.unsynced_bytes() + 1));
     }
 
+    /// What the node has on disk.
+    pub(crate) fn disk(&self) -> &MemoryDisk {
+        &self.disk
+    }
+
+    /// Fills the disk of the node, or makes room.
+    pub(crate) fn set_room(&self, room: Room) {
+        self.disk.set_room(room);
+    }
+
+    /// Sets the wall clock ahead by so much, or back; the monotonic clock goes on.
+    pub(crate) fn jump(&self, by_us: i64) {
+        self.clock.skew_us.fetch_add(by_us, Ordering::Relaxed);
+    }
+
     /// Lets every group of commits take so much longer.
     pub(crate) fn slow_down(&self, by: Duration) {
         self.slowness.send_replace(by);
@@ -103,11 +123,8 @@ impl Host {
     fn environment(&self, random: Random) -> Environment {
         let (slowness, disk) = (self.slowness.subscribe(), random.clone());
         let pace = Pace::new(move || *slowness.borrow() + disk.up_to(SYNC_MAX));
-        let skew = i64::try_from(2 * SKEW_MAX.as_micros()).expect("it is short");
-        // The same skew at every start.
-        let skew_us = self.seed.rotate_left(u32::from(self.node) * 8).cast_signed() % skew / 2;
         Environment {
-            clock: Arc::new(HostClock { skew_us }),
+            clock: self.clock.clone(),
             random,
             network: Arc::new(self.fabric.of(address(self.node))),
             threads: Threads::None { pace },
@@ -124,9 +141,8 @@ impl Host {
         config.listen.insecure = true;
         config.timeouts.write = Duration::from_secs(1);
         config.timeouts.read = Duration::from_secs(2);
-        if self.is_planted {
-            config.testing.promise = TestingPromise::BeforeSync;
-        }
+        config.timeouts.metadata = Duration::from_secs(4);
+        config.testing.planted = self.planted;
         config
     }
 }
@@ -134,13 +150,14 @@ impl Host {
 /// A host's clock: the simulated time, and how wrong the wall clock is.
 #[derive(Debug)]
 struct HostClock {
-    skew_us: i64,
+    skew_us: AtomicI64,
 }
 
 impl Clock for HostClock {
     fn wall_us(&self) -> i64 {
         let elapsed = turmoil::sim_elapsed().unwrap_or_default().as_micros();
-        EPOCH_US + self.skew_us + i64::try_from(elapsed).expect("a simulation is short")
+        let skew_us = self.skew_us.load(Ordering::Relaxed);
+        EPOCH_US + skew_us + i64::try_from(elapsed).expect("a simulation is short")
     }
 
     #[expect(clippy::disallowed_methods, reason = "the simulated clock of the host's runtime")]

@@ -12,11 +12,15 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::Options;
-use crate::chaos::{Chaos, LATENCY_MAX};
+use crate::chaos::Chaos;
+use crate::copies;
 use crate::fabric::Fabric;
+use crate::figures::Figures;
 use crate::host::{Host, NODES, address};
+use crate::ledger::{Ledger, Stage};
 use crate::record::{Record, digest};
-use crate::writer::{self, Ledger, Stage, WRITERS, Writer};
+use crate::trouble::LATENCY_MAX;
+use crate::writer::{self, WRITERS, Writer};
 
 /// How long a run may take, in its own time.
 const RUN_MAX: Duration = Duration::from_mins(5);
@@ -24,30 +28,31 @@ const RUN_MAX: Duration = Duration::from_mins(5);
 /// How long the cluster has to find together after everything is mended.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// With fewer acknowledged writes a run proves nothing.
+/// With fewer acknowledged writes or faults a run proves nothing.
 const ACKNOWLEDGED_MIN: u32 = 40;
+const FAULTS_MIN: u32 = 5;
 
 /// Errors that a node logs for what is done to it here.
-const LISTED: &str = "testing.promise: acknowledged writes will be lost";
+const LISTED: [&str; 2] = ["testing.planted: promises will be broken", "error=the disk is full"];
 
 /// Runs a seed to its end; the answer says what there was.
-pub(crate) fn run(options: &Options) -> Result<String> {
+pub(crate) fn run(options: &Options) -> Result<Figures> {
     let errors = log(options)?;
     let record = Record::default();
     let outcome = simulate(options, &record);
     if let Some(path) = &options.trace {
         std::fs::write(path, record.text())?;
     }
-    let summary = outcome?;
+    let figures = outcome?;
     let errors = errors.text();
-    let unlisted = errors.lines().find(|line| !line.contains(LISTED));
+    let unlisted = errors.lines().find(|line| !LISTED.iter().any(|listed| line.contains(listed)));
     ensure!(unlisted.is_none(), "a node logged {}", unlisted.unwrap_or_default());
     let trace = digest(record.text().as_bytes());
-    Ok(format!("{summary}, {} lines of trace {trace:016x}", record.count()))
+    Ok(Figures { trace, trace_lines: record.count(), ..figures }.with_costs())
 }
 
-fn simulate(options: &Options, record: &Record) -> Result<String> {
-    let Options { seed, is_planted, .. } = *options;
+fn simulate(options: &Options, record: &Record) -> Result<Figures> {
+    let Options { seed, planted, .. } = *options;
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .epoch(UNIX_EPOCH)
@@ -56,14 +61,14 @@ fn simulate(options: &Options, record: &Record) -> Result<String> {
         .tcp_capacity(1_024)
         .enable_random_order()
         .build();
-    let fabric = Fabric::new(record.clone());
+    let fabric = Fabric::new(seed, record.clone());
     let hosts: Vec<Rc<Host>> =
-        (0..NODES).map(|node| Host::new(node, seed, is_planted, fabric.clone())).collect();
+        (0..NODES).map(|node| Host::new(node, seed, planted, fabric.clone())).collect();
     for (node, host) in (0..).zip(&hosts) {
         let host = Rc::clone(host);
         sim.host(address(node), move || Rc::clone(&host).run());
     }
-    let ledger = Ledger::new();
+    let ledger = Ledger::new(record.clone());
     for client in 0..WRITERS {
         let record = record.clone();
         let writer = Writer::new(client, seed, Rc::clone(&ledger), &fabric, record);
@@ -73,7 +78,8 @@ fn simulate(options: &Options, record: &Record) -> Result<String> {
             sim.client(writer::address(client), writer.follow());
         }
     }
-    let mut chaos = Chaos::new(seed, hosts, fabric.clone(), record.clone());
+    let mut chaos =
+        Chaos::new(seed, hosts.clone(), fabric.clone(), Rc::clone(&ledger), record.clone());
     let mut mended_at = None;
     loop {
         fabric.pass_time(sim.elapsed());
@@ -93,15 +99,18 @@ fn simulate(options: &Options, record: &Record) -> Result<String> {
             break;
         }
     }
+    copies::check_metadata(&hosts, &ledger);
     let (acknowledged, wrong) = (ledger.acknowledged.get(), ledger.wrong.borrow());
     ensure!(wrong.is_empty(), "{} promises broken: {}", wrong.len(), wrong.join("; "));
     ensure!(acknowledged >= ACKNOWLEDGED_MIN, "only {acknowledged} writes were acknowledged");
-    Ok(format!(
-        "{acknowledged} writes acknowledged, {} statements, {} faults, {:.1?} simulated",
-        ledger.statements.get(),
-        chaos.count,
-        sim.elapsed(),
-    ))
+    ensure!(chaos.count >= FAULTS_MIN, "only {} faults", chaos.count);
+    Ok(Figures {
+        acknowledged,
+        statements: ledger.statements.get(),
+        faults: chaos.count,
+        simulated: sim.elapsed(),
+        ..Figures::default()
+    })
 }
 
 /// What nodes log as errors.

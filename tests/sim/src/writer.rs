@@ -1,88 +1,51 @@
 //! A client at work: it writes, reads, resolves and removes, and checks what it reads.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use server::clock::Random;
 use tests::cql::blob_literal;
-use tests::promise::{Fate, LatestRow, SiblingRow};
-use tests::{Reply, Rows};
+use tests::promise::refusals::{self, Asked};
+use tests::promise::{Fate, echoes, siblings};
+use tests::{Consistency, Reply, Rows};
 use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::fabric::{Fabric, HostNetwork};
 use crate::host::{self, NODES};
+use crate::ledger::{Ledger, RowId, Stage};
 use crate::record::Record;
+use crate::tables::{KEYSPACE, Table};
 
 /// How many clients work at the same time.
 pub(crate) const WRITERS: u8 = 4;
 
-/// How many statements each of them executes.
-const STATEMENTS: usize = 70;
+/// How many things each of them does, of one statement or two.
+const ACTS: usize = 80;
 
-/// How many rows they share in each table.
-const ROWS: usize = 10;
-
-/// How long a client thinks between two statements, at most.
+/// How long a client thinks between two of them, at most.
 const THINK_MAX: Duration = Duration::from_millis(150);
 
-/// How often the clients that prepare and check try again, and how long they wait between.
+/// How far from the present the times are that clients give their writes, at most.
+const AHEAD_MAX: Duration = Duration::from_millis(400);
+
+/// How many different contents there are in the table of equal content.
+const ECHOES: usize = 2;
+
+/// One of so many seeds is about the metadata as well: in it one of so many acts makes a table.
+const DEFINING_SEEDS: u64 = 8;
+const DEFINING_ACTS: usize = 6;
+
+/// How often the client that prepares and checks tries again, and how long it waits between.
 const TRIES_MAX: usize = 100;
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-
-/// Codes of refusals that say that nothing was done: unavailable, overloaded, bootstrapping, invalid.
-const NOTHING_DONE: [i32; 4] = [0x1000, 0x1001, 0x1002, 0x2200];
 
 /// The address of a client.
 pub(crate) fn address(client: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 1, client + 1).into()
-}
-
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// The cluster forms, and the tables are made.
-    Preparing,
-    /// Clients work while things fail.
-    Working,
-    /// All is whole again, and what was promised is looked for.
-    Checking,
-}
-
-/// What all clients share.
-pub(crate) struct Ledger {
-    pub(crate) stage: Cell<Stage>,
-    /// How many clients are done with their work.
-    pub(crate) done: Cell<u8>,
-    pub(crate) acknowledged: Cell<u32>,
-    pub(crate) statements: Cell<u32>,
-    pub(crate) wrong: RefCell<Vec<String>>,
-    siblings: RefCell<BTreeMap<usize, SiblingRow>>,
-    latest: RefCell<BTreeMap<usize, LatestRow>>,
-}
-
-impl Ledger {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
-            stage: Cell::new(Stage::Preparing),
-            done: Cell::default(),
-            acknowledged: Cell::default(),
-            statements: Cell::default(),
-            wrong: RefCell::default(),
-            siblings: RefCell::default(),
-            latest: RefCell::default(),
-        })
-    }
-
-    async fn reach(&self, stage: Stage) {
-        while self.stage.get() < stage {
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
 }
 
 /// One client.
@@ -94,9 +57,10 @@ pub(crate) struct Writer {
     random: Random,
     connected: Option<Client>,
     written: u32,
+    is_defining: bool,
 }
 
-/// A row of the siblings table as it was read.
+/// A row of a siblings table as it was read.
 struct Seen {
     context: Vec<u8>,
     names: Vec<String>,
@@ -118,35 +82,27 @@ impl Writer {
             random: Random::seeded(seed ^ (u64::from(me) + 1) << 56),
             connected: None,
             written: 0,
+            is_defining: seed.is_multiple_of(DEFINING_SEEDS),
         }
     }
 
     /// The first client: makes the tables before the work, and checks all rows after it.
     pub(crate) async fn lead(mut self) -> turmoil::Result {
-        for statement in [
-            "CREATE KEYSPACE IF NOT EXISTS app WITH replication = \
-             {'class': 'SimpleStrategy', 'replication_factor': 3}",
-            "CREATE TABLE IF NOT EXISTS app.flock (k int PRIMARY KEY, v text) \
-             WITH conflict = 'siblings'",
-            "CREATE TABLE IF NOT EXISTS app.latest (k int PRIMARY KEY, v text) \
-             WITH conflict = 'lww'",
-        ] {
-            self.insist(statement).await?;
+        let keyspace = format!(
+            "CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = \
+             {{'class': 'SimpleStrategy', 'replication_factor': 3}}"
+        );
+        let tables = Table::ALL.map(Table::definition);
+        for statement in [keyspace].iter().chain(&tables) {
+            self.insist(statement, Consistency::Quorum).await?;
         }
         self.ledger.stage.set(Stage::Working);
         self.work().await;
         self.ledger.reach(Stage::Checking).await;
-        for row in 0..ROWS {
-            let promised = self.sibling(row, |row| row.promised());
-            let Reply::Rows(rows) = self.insist(&select_siblings(row)).await? else {
-                return Err("a SELECT was answered without rows".into());
-            };
-            self.check_siblings(row, &promised, &seen(&rows)?);
-            let promised = self.latest(row, |row| row.promised());
-            let Reply::Rows(rows) = self.insist(&select_latest(row)).await? else {
-                return Err("a SELECT was answered without rows".into());
-            };
-            self.check_latest(row, promised, &rows)?;
+        for table in Table::ALL {
+            for key in 0..table.rows() {
+                self.check_settled((table, key)).await?;
+            }
         }
         Ok(())
     }
@@ -159,7 +115,7 @@ impl Writer {
     }
 
     async fn work(&mut self) {
-        for _ in 0..STATEMENTS {
+        for _ in 0..ACTS {
             sleep(self.random.up_to(THINK_MAX)).await;
             // An error is an answer that did not come: what is not known is not checked.
             let _ = self.act().await;
@@ -168,131 +124,199 @@ impl Writer {
     }
 
     async fn act(&mut self) -> Result<()> {
-        let row = self.random.below(ROWS);
-        match self.random.below(20) {
-            0..5 => self.insert(row).await,
-            5..9 => self.resolve(row).await,
-            9..11 => self.remove(row).await,
-            11..13 => self.read_siblings(row).await.map(|_| ()),
-            13..18 => self.write_latest(row).await,
-            _ => self.read_latest(row).await,
+        if self.is_defining && self.random.below(DEFINING_ACTS) == 0 {
+            return self.define().await;
+        }
+        let draw = self.random.below(40);
+        let table = match draw {
+            0..16 => Table::Flock,
+            16..28 => Table::Crowd,
+            28..33 => Table::Latest,
+            33..37 => Table::Drift,
+            _ => Table::Echo,
+        };
+        let row = (table, self.random.below(table.rows()));
+        match draw {
+            0..6 | 16..20 => self.insert(row).await,
+            6..11 | 20..24 => self.resolve(row).await,
+            11..14 | 24..26 => self.remove(row).await,
+            14..16 | 26..28 => self.read_siblings(row).await.map(|_| ()),
+            28..31 | 33..36 => self.write_latest(row).await,
+            31..33 | 36 => self.read_latest(row).await,
+            39 => self.read_echoes(row).await,
+            _ => self.echo(row).await,
         }
     }
 
-    async fn insert(&mut self, row: usize) -> Result<()> {
+    async fn insert(&mut self, row: RowId) -> Result<()> {
         let name = self.name();
-        self.sibling(row, |row| row.begin(&name, BTreeSet::new(), false));
-        let statement = format!("INSERT INTO app.flock (k, v) VALUES ({row}, '{name}')");
-        let fate = self.write(&statement).await;
-        self.sibling(row, |row| row.end(&name, fate));
+        let statement = insert(row, &name, "");
+        self.write_version(row, &name, BTreeSet::new(), false, &statement).await;
         Ok(())
     }
 
     /// Writes one version in the place of all that it has read.
-    async fn resolve(&mut self, row: usize) -> Result<()> {
+    async fn resolve(&mut self, row: RowId) -> Result<()> {
         let seen = self.read_siblings(row).await?;
         let (name, context) = (self.name(), blob_literal(&seen.context));
-        self.sibling(row, |row| row.begin(&name, seen.names.into_iter().collect(), false));
         let statement = if self.random.below(2) == 0 {
-            format!("INSERT INTO app.flock (k, v) VALUES ({row}, '{name}') USING CONTEXT {context}")
+            insert(row, &name, &format!(" USING CONTEXT {context}"))
         } else {
-            format!("UPDATE app.flock USING CONTEXT {context} SET v = '{name}' WHERE k = {row}")
+            let (table, key) = (row.0.name(), row.1);
+            format!(
+                "UPDATE {KEYSPACE}.{table} USING CONTEXT {context} SET v = '{name}' WHERE k = {key}"
+            )
         };
-        let fate = self.write(&statement).await;
-        self.sibling(row, |row| row.end(&name, fate));
+        let covers = seen.names.into_iter().collect();
+        self.write_version(row, &name, covers, false, &statement).await;
         Ok(())
     }
 
     /// Removes all that it has read.
-    async fn remove(&mut self, row: usize) -> Result<()> {
+    async fn remove(&mut self, row: RowId) -> Result<()> {
         let seen = self.read_siblings(row).await?;
         let (name, context) = (self.name(), blob_literal(&seen.context));
-        self.sibling(row, |row| row.begin(&name, seen.names.into_iter().collect(), true));
-        let statement = format!("DELETE FROM app.flock USING CONTEXT {context} WHERE k = {row}");
-        let fate = self.write(&statement).await;
-        self.sibling(row, |row| row.end(&name, fate));
+        let statement = delete(row, &format!("CONTEXT {context}"));
+        let covers = seen.names.into_iter().collect();
+        self.write_version(row, &name, covers, true, &statement).await;
         Ok(())
     }
 
-    async fn read_siblings(&mut self, row: usize) -> Result<Seen> {
-        let promised = self.sibling(row, |row| row.promised());
-        let seen = seen(&self.rows(&select_siblings(row)).await?)?;
-        self.check_siblings(row, &promised, &seen);
+    async fn write_version(
+        &mut self,
+        row: RowId,
+        name: &str,
+        covers: BTreeSet<String>,
+        is_removal: bool,
+        statement: &str,
+    ) {
+        self.ledger.sibling(row, |row| row.begin(name, covers, is_removal));
+        let fate = self.write(row, statement).await;
+        self.ledger.sibling(row, |row| row.end(name, fate));
+    }
+
+    async fn read_siblings(&mut self, row: RowId) -> Result<Seen> {
+        let owed = self.ledger.sibling(row, |row| row.owed());
+        let seen = seen(&self.read(row, "context(), v").await?)?;
+        let owed = if self.ledger.is_held_to(row) { owed } else { siblings::Owed::default() };
+        let wrong = self.ledger.sibling(row, |row| row.check(&owed, &seen.names));
+        wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
         Ok(seen)
     }
 
-    fn check_siblings(&self, row: usize, promised: &BTreeSet<String>, seen: &Seen) {
-        let wrong = self.sibling(row, |row| row.check(promised, &seen.names));
-        for wrong in wrong {
-            self.record_wrong(format!("flock {row}: {wrong}"));
-        }
-    }
-
-    async fn write_latest(&mut self, row: usize) -> Result<()> {
+    async fn write_latest(&mut self, row: RowId) -> Result<()> {
         let now = turmoil::sim_elapsed().unwrap_or_default();
-        let ahead = self.random.up_to(Duration::from_millis(400));
-        let time = i64::try_from((now + ahead).as_micros())?;
+        let time = i64::try_from((now + self.random.up_to(AHEAD_MAX)).as_micros())?;
         let is_removal = self.random.below(6) == 0;
         let name = self.name();
         let value = (!is_removal).then(|| name.clone());
-        if !self.latest(row, |row| row.begin(time, value)) {
+        if !self.ledger.latest(row, |row| row.begin(time, value)) {
             return Ok(());
         }
+        let using = format!("TIMESTAMP {time}");
         let statement = if is_removal {
-            format!("DELETE FROM app.latest USING TIMESTAMP {time} WHERE k = {row}")
+            delete(row, &using)
         } else {
-            format!("INSERT INTO app.latest (k, v) VALUES ({row}, '{name}') USING TIMESTAMP {time}")
+            insert(row, &name, &format!(" USING {using}"))
         };
-        let fate = self.write(&statement).await;
-        self.latest(row, |row| row.end(time, fate));
+        let fate = self.write(row, &statement).await;
+        self.ledger.latest(row, |row| row.end(time, fate));
         Ok(())
     }
 
-    async fn read_latest(&mut self, row: usize) -> Result<()> {
-        let promised = self.latest(row, |row| row.promised());
-        let rows = self.rows(&select_latest(row)).await?;
-        self.check_latest(row, promised, &rows)
+    async fn read_latest(&mut self, row: RowId) -> Result<()> {
+        let owed = self.ledger.latest(row, |row| row.owed());
+        let found = self.read(row, "v").await?.texts("v")?;
+        let owed = owed.filter(|_| self.ledger.is_held_to(row));
+        let found = found.first().map(String::as_str);
+        let wrong = self.ledger.latest(row, |row| row.check(owed, found));
+        wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
+        Ok(())
     }
 
-    fn check_latest(&self, row: usize, promised: Option<i64>, rows: &Rows) -> Result<()> {
+    /// Writes what was written before, most likely, without having read it.
+    async fn echo(&mut self, row: RowId) -> Result<()> {
+        let content = format!("echo {}", self.random.below(ECHOES));
+        let number = self.ledger.echo(row, |row| row.begin(&content));
+        let fate = self.write(row, &insert(row, &content, "")).await;
+        self.ledger.echo(row, |row| row.end(&content, number, fate));
+        Ok(())
+    }
+
+    async fn read_echoes(&mut self, row: RowId) -> Result<()> {
+        let found = self.read(row, "v").await?.texts("v")?;
+        let wrong = self.ledger.echo(row, |row| row.check(&echoes::Owed::new(), &found));
+        wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
+        Ok(())
+    }
+
+    /// Makes a table.
+    async fn define(&mut self) -> Result<()> {
+        let name = format!("made_{}", self.name().replace('-', "_"));
+        self.ledger.definitions.borrow_mut().insert(name.clone(), Fate::Open);
+        let statement = format!("CREATE TABLE {KEYSPACE}.{name} (k int PRIMARY KEY)");
+        let fate = match self.ask(&statement, Consistency::Quorum).await? {
+            Reply::SchemaChange => Fate::Acknowledged,
+            reply => refusals::fate(&reply),
+        };
+        self.ledger.definitions.borrow_mut().insert(name, fate);
+        Ok(())
+    }
+
+    /// Compares what all replicas hold with all that was promised.
+    async fn check_settled(&mut self, row: RowId) -> Result<()> {
+        let Reply::Rows(rows) = self.insist(&select(row, "v"), Consistency::All).await? else {
+            bail!("a SELECT was answered without rows");
+        };
         let found = rows.texts("v")?;
-        let wrong = self.latest(row, |row| row.check(promised, found.first().map(String::as_str)));
-        if let Some(wrong) = wrong {
-            self.record_wrong(format!("latest {row}: {wrong}"));
-        }
+        let latest = found.first().map(String::as_str);
+        let ledger = &self.ledger;
+        let wrong = match row.0 {
+            Table::Flock | Table::Crowd => ledger.sibling(row, |row| row.check_settled(&found)),
+            Table::Echo => ledger.echo(row, |row| row.check_settled(&found)),
+            Table::Latest | Table::Drift => {
+                ledger.latest(row, |row| row.check_settled(latest)).into_iter().collect()
+            }
+        };
+        wrong.iter().for_each(|wrong| ledger.wrong(row, wrong));
         Ok(())
-    }
-
-    fn record_wrong(&self, wrong: String) {
-        self.record.note(format_args!("wrong {wrong}"));
-        self.ledger.wrong.borrow_mut().push(wrong);
     }
 
     /// Carries out a write, and says what the client knows of it then.
-    async fn write(&mut self, statement: &str) -> Fate {
-        match self.ask(statement).await {
-            Ok(Reply::Refused(refusal)) if NOTHING_DONE.contains(&refusal.code) => Fate::Refused,
-            Ok(Reply::Refused(_)) | Err(_) => Fate::Open,
-            Ok(_) => {
-                self.ledger.acknowledged.set(self.ledger.acknowledged.get() + 1);
-                Fate::Acknowledged
-            }
-        }
+    async fn write(&mut self, row: RowId, statement: &str) -> Fate {
+        let level = row.0.write_level(&self.random);
+        let Ok(reply) = self.ask(statement, level).await else { return Fate::Open };
+        self.look_at_refusal(row, Asked::Write, level, &reply);
+        let fate = refusals::fate(&reply);
+        let acknowledged = u32::from(fate == Fate::Acknowledged);
+        self.ledger.acknowledged.set(self.ledger.acknowledged.get() + acknowledged);
+        fate
     }
 
-    async fn rows(&mut self, statement: &str) -> Result<Rows> {
-        match self.ask(statement).await? {
+    async fn read(&mut self, row: RowId, columns: &str) -> Result<Rows> {
+        let (statement, level) = (select(row, columns), row.0.read_level(&self.random));
+        let reply = self.ask(&statement, level).await?;
+        self.look_at_refusal(row, Asked::Read, level, &reply);
+        match reply {
             Reply::Rows(rows) => Ok(rows),
             reply => bail!("{statement}: {reply:?}"),
         }
     }
 
+    fn look_at_refusal(&self, row: RowId, asked: Asked, level: Consistency, reply: &Reply) {
+        if let Reply::Refused(refusal) = reply
+            && let Some(objection) = refusals::objection(asked, level, refusal)
+        {
+            self.ledger.wrong(row, objection);
+        }
+    }
+
     /// Tries a statement again, at any node, until it is answered.
-    async fn insist(&mut self, statement: &str) -> Result<Reply> {
+    async fn insist(&mut self, statement: &str, level: Consistency) -> Result<Reply> {
         let mut last = None;
         for _ in 0..TRIES_MAX {
-            match self.ask(statement).await {
-                Ok(Reply::Refused(refusal)) => last = Some(anyhow::anyhow!("{refusal:?}")),
+            match self.ask(statement, level).await {
+                Ok(Reply::Refused(refusal)) => last = Some(anyhow!("{refusal:?}")),
                 Ok(reply) => return Ok(reply),
                 Err(error) => last = Some(error),
             }
@@ -305,13 +329,14 @@ impl Writer {
 
     /// Executes a statement at the node that this client is connected to; some other next time if
     /// that one does not answer, or refuses.
-    async fn ask(&mut self, statement: &str) -> Result<Reply> {
-        self.record.note(format_args!("client {} asks {statement}", self.me));
+    async fn ask(&mut self, statement: &str, level: Consistency) -> Result<Reply> {
+        let me = self.me;
+        self.record.note(format_args!("client {me} asks {statement} at {level}"));
         self.ledger.statements.set(self.ledger.statements.get() + 1);
-        let answer = self.try_ask(statement).await;
+        let answer = self.try_ask(statement, level).await;
         match &answer {
-            Ok(reply) => self.record.note(format_args!("client {} hears {reply:?}", self.me)),
-            Err(error) => self.record.note(format_args!("client {} fails {error:#}", self.me)),
+            Ok(reply) => self.record.note(format_args!("client {me} hears {reply:?}")),
+            Err(error) => self.record.note(format_args!("client {me} fails {error:#}")),
         }
         if !matches!(answer, Ok(Reply::Rows(_) | Reply::Void)) || self.random.below(10) == 0 {
             self.connected = None;
@@ -319,34 +344,30 @@ impl Writer {
         answer
     }
 
-    async fn try_ask(&mut self, statement: &str) -> Result<Reply> {
+    async fn try_ask(&mut self, statement: &str, level: Consistency) -> Result<Reply> {
         if self.connected.is_none() {
             let node = u8::try_from(self.random.below(NODES.into()))?;
             self.connected = Some(Client::connect(&self.network, host::address(node)).await?);
         }
-        self.connected.as_mut().expect("it was just connected").query(statement).await
+        self.connected.as_mut().expect("it was just connected").query(statement, level).await
     }
 
     fn name(&mut self) -> String {
         self.written += 1;
         format!("{}-{}", self.me, self.written)
     }
-
-    fn sibling<T>(&self, row: usize, act: impl FnOnce(&mut SiblingRow) -> T) -> T {
-        act(self.ledger.siblings.borrow_mut().entry(row).or_default())
-    }
-
-    fn latest<T>(&self, row: usize, act: impl FnOnce(&mut LatestRow) -> T) -> T {
-        act(self.ledger.latest.borrow_mut().entry(row).or_default())
-    }
 }
 
-fn select_siblings(row: usize) -> String {
-    format!("SELECT context(), v FROM app.flock WHERE k = {row}")
+fn select((table, key): RowId, columns: &str) -> String {
+    format!("SELECT {columns} FROM {KEYSPACE}.{} WHERE k = {key}", table.name())
 }
 
-fn select_latest(row: usize) -> String {
-    format!("SELECT v FROM app.latest WHERE k = {row}")
+fn insert((table, key): RowId, value: &str, using: &str) -> String {
+    format!("INSERT INTO {KEYSPACE}.{} (k, v) VALUES ({key}, '{value}'){using}", table.name())
+}
+
+fn delete((table, key): RowId, using: &str) -> String {
+    format!("DELETE FROM {KEYSPACE}.{} USING {using} WHERE k = {key}", table.name())
 }
 
 /// Of a row that nobody has written the context is empty, and there is no version.

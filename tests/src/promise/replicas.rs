@@ -45,7 +45,9 @@ mod tests {
 
     #[test]
     fn equal_copies_do_not_differ() {
-        assert!(differences(&copies(&[("a", &[(1, 1), (2, 2)]), ("b", &[(1, 1), (2, 2)])])).is_empty());
+        assert!(
+            differences(&copies(&[("a", &[(1, 1), (2, 2)]), ("b", &[(1, 1), (2, 2)])])).is_empty()
+        );
         assert!(differences(&copies(&[("a", &[]), ("b", &[])])).is_empty());
     }
 
@@ -57,7 +59,8 @@ mod tests {
             ("c", &[(1, 1), (2, 2)]),
         ]));
         let other = Difference { key: vec![2], lacking: Vec::new(), contents: 2 };
-        let lacking = Difference { key: vec![3], lacking: vec!["b".into(), "c".into()], contents: 1 };
+        let lacking =
+            Difference { key: vec![3], lacking: vec!["b".into(), "c".into()], contents: 1 };
         assert_eq!(found, [other, lacking]);
     }
 }

@@ -92,10 +92,10 @@ impl SiblingRow {
         let promised = owed.promised.iter().map(String::as_str);
         for name in promised.chain(once.iter().copied()).collect::<BTreeSet<_>>() {
             let past = self.past(name);
-            wrong.extend(past.intersection(&once).map(|old| Wrong::Risen {
-                old: (*old).to_owned(),
-                by: name.to_owned(),
-            }));
+            wrong.extend(
+                past.intersection(&once)
+                    .map(|old| Wrong::Risen { old: (*old).to_owned(), by: name.to_owned() }),
+            );
             if once.contains(name) {
                 covered.extend(past);
             }

@@ -13,7 +13,7 @@ use starling_tests::{Client, Cluster, place, trace, wait};
 const CLIENTS: usize = 16;
 const WRITES: usize = 25;
 /// Makes the node acknowledge before it syncs. Only this test sets it.
-const PLANTED_BUG: &str = "testing.promise=before_sync";
+const PLANTED_BUG: &str = "testing.planted=acknowledge_before_sync";
 
 /// What a traced run showed.
 struct Judgement {
@@ -34,7 +34,7 @@ fn no_acknowledgement_leaves_before_its_fdatasync() -> Result<()> {
 #[test]
 fn an_acknowledgement_before_the_sync_is_caught() -> Result<()> {
     let found =
-        traced_run(Cluster::builder("sync-bug").set(PLANTED_BUG).listed(&["testing.promise"]))?;
+        traced_run(Cluster::builder("sync-bug").set(PLANTED_BUG).listed(&["testing.planted"]))?;
     ensure!(found.unsynced > 0, "the planted bug was not seen in {} writes", found.writes);
     Ok(())
 }

@@ -41,7 +41,7 @@ fn accept(counter: u64) -> Request<ClusterMetadata> {
 
 fn vote(committer: &mut Committer, request: &Request<ClusterMetadata>) -> Verdict<ClusterMetadata> {
     let request = postcard::to_stdvec(request).unwrap().into();
-    committer.run(Vote { request, seeds: seeds() }).unwrap().unwrap().verdict
+    committer.run(Vote { request, seeds: seeds(), voter: None }).unwrap().unwrap().verdict
 }
 
 #[test]
@@ -65,14 +65,15 @@ fn a_store_that_cannot_read_its_promises_does_not_vote() {
     let mut store = committer(&MemoryDisk::new());
     store.run(Plant(vec![FORMAT, 255])).unwrap();
     let request = postcard::to_stdvec(&prepare(3)).unwrap().into();
-    let outcome = store.run(Vote { request, seeds: seeds() }).unwrap();
+    let outcome = store.run(Vote { request, seeds: seeds(), voter: None }).unwrap();
     assert_eq!(outcome, Err(VoteError::Unreadable));
 }
 
 #[test]
 fn bytes_that_are_no_request_are_refused() {
     let request = Bytes::from_static(&[255; 9]);
-    let outcome = committer(&MemoryDisk::new()).run(Vote { request, seeds: seeds() }).unwrap();
+    let outcome =
+        committer(&MemoryDisk::new()).run(Vote { request, seeds: seeds(), voter: None }).unwrap();
     assert_eq!(outcome, Err(VoteError::Malformed));
 }
 
