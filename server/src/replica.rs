@@ -23,8 +23,8 @@ mod held;
 mod hints;
 mod mend;
 mod overdue;
-mod purge;
 mod planted;
+mod purge;
 mod stamp;
 
 use std::sync::Arc;

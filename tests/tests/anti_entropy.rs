@@ -56,7 +56,8 @@ fn load(node: IpAddr, rows: usize) -> Result<()> {
 
 fn write(node: IpAddr, partitions: impl Iterator<Item = usize>) -> Result<()> {
     let mut client = Client::connect(node)?;
-    let Reply::Prepared(id) = client.prepare("INSERT INTO app.t (p, n, v) VALUES (?, ?, ?)")? else {
+    let Reply::Prepared(id) = client.prepare("INSERT INTO app.t (p, n, v) VALUES (?, ?, ?)")?
+    else {
         anyhow::bail!("it is not prepared");
     };
     for partition in partitions {
@@ -81,7 +82,8 @@ fn write(node: IpAddr, partitions: impl Iterator<Item = usize>) -> Result<()> {
 /// Removes one row of so many partitions from one node's disk, past all that notices writes.
 fn forget(node: IpAddr, rows: usize, partitions: usize) -> Result<()> {
     let step = partitions / rows;
-    let hex = |partition| int(partition).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex =
+        |partition| int(partition).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let keys: Vec<String> = (0..rows).map(|row| hex(row * step)).collect();
     let asked = json!({ "keyspace": "app", "table": "t", "keys": keys, "rows_each": 1 });
     let answer = admin::change(node, "testing/forget", &asked)?;
@@ -141,7 +143,8 @@ fn one_round_mends_exactly_what_is_missing_and_the_next_finds_nothing() -> Resul
         forget(victim, missing, rows / PARTITION_ROWS)?;
         if missing == 100 {
             let preview = repair(asked, &["--preview", "--table", "app.t"])?;
-            let shown = ["differences", "mended_here", "mended_there"].map(|it| preview[it].as_u64());
+            let shown =
+                ["differences", "mended_here", "mended_there"].map(|it| preview[it].as_u64());
             ensure!(shown == [Some(count), Some(0), Some(0)], "{preview}");
         }
         let round = repair(asked, &[])?;
@@ -166,8 +169,7 @@ fn one_round_mends_exactly_what_is_missing_and_the_next_finds_nothing() -> Resul
 #[test]
 fn rows_that_vanish_come_back_by_themselves_when_the_disk_is_read_again() -> Result<()> {
     let builder = Cluster::builder("scrub").set("repair.interval=1s").set(FORGETS);
-    let cluster =
-        builder.set("repair.scrub_interval=4s").listed(&["testing.forgets"]).start()?;
+    let cluster = builder.set("repair.scrub_interval=4s").listed(&["testing.forgets"]).start()?;
     define(&cluster)?;
     let nodes = cluster.addresses();
     load(nodes[0], 2_000)?;

@@ -96,7 +96,10 @@ fn nothing_is_purged_while_a_member_is_away_and_nothing_rises_when_it_is_back() 
     wait_alive(&cluster, 3)?;
     settle("every replica to purge all", || {
         let purged = purged(&cluster)?;
-        ensure!(purged.iter().all(|count| *count >= 2 * u64::from(ROWS.unsigned_abs())), "{purged:?}");
+        ensure!(
+            purged.iter().all(|count| *count >= 2 * u64::from(ROWS.unsigned_abs())),
+            "{purged:?}"
+        );
         Ok(())
     })?;
     for node in 0..3 {

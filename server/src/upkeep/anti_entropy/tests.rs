@@ -421,7 +421,7 @@ async fn only_replicas_of_the_living_table_are_answered_and_not_late() {
     let all = &nodes[0].all;
     let question = repair::exchange::Question::Roots {
         age_max_ms: 0,
-        roots: vec![(0, repair::merkle::Digest::ZERO)],
+        roots: vec![(0, Digest::ZERO)],
     };
     let question = postcard::to_stdvec(&question).unwrap();
     let made_us = all.clock.wall_us();
