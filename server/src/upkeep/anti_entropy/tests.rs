@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use repair::cells::{Expiry, Row, WriteStamp};
+use repair::merkle::Digest;
 use repair::version::{Change as RowChange, Columns, SiblingLimits, VersionVector, Write};
 use ring::register::ChangeId;
 use ring::{HostId, StoreId, Strategy, Token};
