@@ -7,13 +7,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A connection between nodes breaks when the peer's host takes nothing for so long. Without this
 /// bound one that was cut off stays until TCP gives up, a quarter of an hour, and a healed network
@@ -74,12 +74,34 @@ pub trait Listening: Send + Sync + fmt::Debug {
 
 /// The operating system's TCP.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct TcpNetwork;
+pub struct TcpNetwork {
+    from: Option<IpAddr>,
+}
+
+impl TcpNetwork {
+    /// Dials from the address that it listens on, so that whoever is dialled, and a firewall between,
+    /// sees who it is. One that listens everywhere dials from wherever the system likes.
+    pub fn from_address(address: IpAddr) -> Self {
+        Self { from: (!address.is_unspecified()).then_some(address) }
+    }
+
+    /// Where a connection to `to` begins: an address that can reach it, and any port.
+    fn origin(self, to: IpAddr) -> Option<SocketAddr> {
+        let can_reach = |from: &IpAddr| {
+            from.is_ipv4() == to.is_ipv4() && (to.is_loopback() || !from.is_loopback())
+        };
+        self.from.filter(can_reach).map(|from| SocketAddr::new(from, 0))
+    }
+}
 
 #[async_trait]
 impl Network for TcpNetwork {
     async fn connect(&self, to: SocketAddr, _: &'static str) -> io::Result<Connection> {
-        let stream = TcpStream::connect(to).await?;
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(origin) = self.origin(to.ip()) {
+            socket.bind(origin)?;
+        }
+        let stream = socket.connect(to).await?;
         set_options(&stream, Purpose::Peers)?;
         Ok(connection(stream))
     }
@@ -131,5 +153,36 @@ fn set_options(stream: &TcpStream, purpose: Purpose) -> io::Result<()> {
         Purpose::Clients => {
             socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(CLIENT_SILENCE))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(from: &str, to: &str) -> Option<String> {
+        let network = TcpNetwork::from_address(from.parse().unwrap());
+        network.origin(to.parse().unwrap()).map(|origin| origin.ip().to_string())
+    }
+
+    #[test]
+    fn a_node_dials_from_where_it_listens_unless_that_cannot_reach_the_other() {
+        assert_eq!(origin("10.0.0.1", "10.0.0.2").as_deref(), Some("10.0.0.1"));
+        assert_eq!(origin("127.0.0.1", "127.0.0.2").as_deref(), Some("127.0.0.1"));
+        assert_eq!(origin("10.0.0.1", "127.0.0.1").as_deref(), Some("10.0.0.1"));
+        for (from, to) in [("0.0.0.0", "10.0.0.2"), ("::", "10.0.0.2"), ("::1", "10.0.0.2")] {
+            assert_eq!(origin(from, to), None, "{from} -> {to}");
+        }
+        assert_eq!(origin("127.0.0.1", "10.0.0.2"), None, "loopback reaches nobody else");
+    }
+
+    #[tokio::test]
+    async fn who_is_dialled_sees_the_address_that_the_dialler_listens_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let network = TcpNetwork::from_address([127, 0, 0, 9].into());
+        let dialled = network.connect(listener.local_addr().unwrap(), "test");
+        let (dialled, accepted) = tokio::join!(dialled, listener.accept());
+        dialled.unwrap();
+        assert_eq!(accepted.unwrap().1.ip(), IpAddr::from([127, 0, 0, 9]));
     }
 }

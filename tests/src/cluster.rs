@@ -25,7 +25,7 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use crate::place::{self, INTERNODE_PORT, Network};
-use crate::proxy::Proxy;
+use crate::proxy::{Door, Links};
 use crate::{Chance, log, wait};
 
 pub use node::Node;
@@ -61,7 +61,7 @@ pub struct Builder {
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
-    proxies: Vec<Proxy>,
+    links: Option<Links>,
     listed: Vec<String>,
     directory: Option<TempDir>,
     _network: Network,
@@ -136,10 +136,9 @@ impl Builder {
         let binary = place::binary()?;
         let behind = if self.is_behind_proxies { BEHIND_PROXIES } else { 0 };
         let address = |index: usize| network.address(index + behind);
-        let proxied = if self.is_behind_proxies { self.nodes } else { 0 };
-        let proxies = (0..proxied)
-            .map(|index| Proxy::start(network.address(index), address(index)))
-            .collect::<Result<_>>()?;
+        let door = |index| Door { front: network.address(index), node: address(index) };
+        let doors = || (0..self.nodes).map(door).collect();
+        let links = self.is_behind_proxies.then(|| Links::start(doors())).transpose()?;
         let mut nodes: Vec<Node> = (0..self.nodes)
             .map(|index| {
                 let own = self.settings_of.get(&index).into_iter().flatten();
@@ -164,7 +163,7 @@ impl Builder {
         }
         Ok(Cluster {
             nodes,
-            proxies,
+            links,
             listed: self.listed,
             directory: Some(directory),
             _network: network,
@@ -198,9 +197,12 @@ impl Cluster {
         &self.nodes
     }
 
-    /// The proxies before the nodes, if there are any.
-    pub fn proxies(&self) -> &[Proxy] {
-        &self.proxies
+    /// What lies between the nodes.
+    ///
+    /// # Panics
+    /// Unless they are behind proxies.
+    pub fn links(&self) -> &Links {
+        self.links.as_ref().expect("this cluster is behind proxies")
     }
 
     /// The addresses of all nodes.

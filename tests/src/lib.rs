@@ -5,7 +5,7 @@
 //! tests/*.rs --> Cluster --> Node (a child process, a data directory, a log)
 //!            \-> Client  --> one connection to one node, so a test chooses its coordinator
 //!            \-> python, scylla: drivers as their users run them
-//!            \-> proxy: a door before a node that swallows its answers
+//!            \-> proxy: the network between the nodes, and what goes wrong on it
 //!            \-> power: a disk under a node that forgets what was not synced
 //! ```
 //!

@@ -1,183 +1,232 @@
-//! A door in front of a node that can swallow what the node answers.
+//! The network between the nodes of a test, one link for each ordered pair of them, and what goes
+//! wrong on it.
 //!
 //! ```text
-//! other nodes ---requests---> front:7000  proxy  ---> listen:7000  node
-//!             <--(swallowed)-                    <---
+//! node 0 ── dials from its own address ──> front of node 1:7000 ── proxy ──> node 1:7000
+//!            requests on link 0 -> 1                  answers on link 1 -> 0
 //! ```
 //!
-//! The node advertises the front and listens behind it. While the proxy is mute, requests arrive
-//! and are carried out, and nobody hears of it. A stream that lost bytes is of no use, so healing
-//! ends all connections and lets new ones through.
+//! Each node advertises its front and listens behind it. Nodes dial from the address that they listen
+//! on, so a front knows who dials. A link is a direction, whoever dialled: what node 0 says to node 1
+//! is on link 0 -> 1, a request or an answer. Whoever else dials is let through.
+//!
+//! Law: what is not lost arrives in order; a connection of which bytes were lost is reset when its
+//! link heals, for TCP would have given it up.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+mod condition;
+mod pump;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
+pub use condition::Condition;
+
+use self::condition::Role;
+use self::pump::{Ended, Pump};
 use crate::place::INTERNODE_PORT;
 
-/// How long the proxy tries to reach its node.
+/// How long a front tries to reach its node.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// A proxy in front of one node's internode port. Ends with its value.
+/// A link now.
+#[derive(Debug, Clone, Default)]
+struct State {
+    condition: Condition,
+    /// How often its connections were reset.
+    resets: u64,
+}
+
+/// A node before and behind the proxy.
+#[derive(Debug, Clone, Copy)]
+pub struct Door {
+    /// Where others find it.
+    pub front: IpAddr,
+    /// Where it listens, and dials from.
+    pub node: IpAddr,
+}
+
+/// The links between all nodes. They end with their value.
 #[derive(Debug)]
-pub struct Proxy {
-    front: SocketAddr,
-    shared: Arc<Shared>,
+pub struct Links {
+    net: Arc<Net>,
+    /// What the proxies run on, beside the test.
+    _runtime: Runtime,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    is_mute: AtomicBool,
-    is_over: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+#[derive(Debug)]
+struct Net {
+    doors: Vec<Door>,
+    /// By who speaks and then by who hears; the last of each is everybody else.
+    links: Vec<Vec<watch::Sender<State>>>,
+    flips: Arc<AtomicU64>,
 }
 
-impl Proxy {
-    /// Listens on `front` and passes everything on to `node`.
-    pub fn start(front: IpAddr, node: IpAddr) -> Result<Self> {
-        let front = SocketAddr::new(front, INTERNODE_PORT);
-        let listener = TcpListener::bind(front)?;
-        let shared = Arc::new(Shared::default());
-        let node = SocketAddr::new(node, INTERNODE_PORT);
-        let accepting = Arc::clone(&shared);
-        run(move || accept(&listener, node, &accepting));
-        Ok(Self { front, shared })
+impl Links {
+    /// Opens the front of every node.
+    pub fn start(doors: Vec<Door>) -> Result<Self> {
+        let parties = doors.len() + 1;
+        let row = || (0..parties).map(|_| watch::Sender::default()).collect();
+        let links = (0..parties).map(|_| row()).collect();
+        let net = Arc::new(Net { doors, links, flips: Arc::default() });
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).thread_name("links").enable_all().build()?;
+        for (index, door) in net.doors.iter().enumerate() {
+            let front = SocketAddr::new(door.front, INTERNODE_PORT);
+            let listener = runtime.block_on(TcpListener::bind(front));
+            let listener = listener.with_context(|| format!("cannot listen on {front}"))?;
+            runtime.spawn(accept(listener, index, Arc::clone(&net)));
+        }
+        Ok(Self { net, _runtime: runtime })
     }
 
-    /// From now on nobody hears what the node answers.
-    pub fn mute(&self) {
-        self.shared.is_mute.store(true, Ordering::SeqCst);
+    /// How many nodes there are.
+    fn count(&self) -> usize {
+        self.net.doors.len()
     }
 
-    /// Ends all connections and passes everything on new ones.
+    /// What befalls all that one node says to another, from now on.
+    pub fn set(&self, from: usize, to: usize, condition: &Condition) {
+        self.net.links[from][to].send_modify(|link| link.condition = condition.clone());
+    }
+
+    /// What befalls all that two nodes say to each other.
+    pub fn set_between(&self, a: usize, b: usize, condition: &Condition) {
+        self.set(a, b, condition);
+        self.set(b, a, condition);
+    }
+
+    /// What befalls all that anybody says to anybody else.
+    pub fn set_all(&self, condition: &Condition) {
+        for (from, to) in self.pairs() {
+            self.set(from, to, condition);
+        }
+    }
+
+    /// Cuts every link between nodes of different groups; who is in no group is a group of its own.
+    pub fn part(&self, groups: &[&[usize]]) {
+        let group_of = |node: usize| groups.iter().position(|group| group.contains(&node));
+        for (from, to) in self.pairs() {
+            let is_together = group_of(from).is_some() && group_of(from) == group_of(to);
+            if !is_together {
+                self.set(from, to, &Condition::cut());
+            }
+        }
+    }
+
+    /// Resets every connection that one node dialled to another.
+    pub fn reset(&self, from: usize, to: usize) {
+        self.net.links[from][to].send_modify(|link| link.resets += 1);
+    }
+
+    /// Lets everything pass again.
     pub fn heal(&self) {
-        self.shared.close_all();
-        self.shared.is_mute.store(false, Ordering::SeqCst);
+        self.set_all(&Condition::default());
+    }
+
+    /// How many bits were flipped.
+    pub fn flips(&self) -> u64 {
+        self.net.flips.load(Ordering::Relaxed)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let count = self.count();
+        (0..count).flat_map(move |a| (0..count).map(move |b| (a, b))).filter(|(a, b)| a != b)
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts; without an answer there is nothing to wake.
-        let _ = TcpStream::connect_timeout(&self.front, CONNECT_LIMIT);
-        self.shared.close_all();
+impl Net {
+    /// The node that dials from this address; everybody else is one more.
+    fn dialler(&self, address: IpAddr) -> usize {
+        let known = self.doors.iter().position(|door| door.node == address);
+        known.unwrap_or(self.doors.len())
+    }
+
+    fn watch(&self, from: usize, to: usize) -> watch::Receiver<State> {
+        self.links[from][to].subscribe()
     }
 }
 
-impl Shared {
-    fn keep(&self, socket: &TcpStream) -> std::io::Result<()> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.push(socket.try_clone()?);
-        Ok(())
+#[expect(clippy::disallowed_methods, reason = "one task a connection, beside the test")]
+async fn accept(listener: TcpListener, to: usize, net: Arc<Net>) {
+    loop {
+        let Ok((socket, address)) = listener.accept().await else { continue };
+        let (net, from) = (Arc::clone(&net), net.dialler(address.ip()));
+        tokio::spawn(async move {
+            // Whoever dials sees a connection that ends; nobody else wants to know.
+            let _ = connect(socket, from, to, &net).await;
+        });
     }
+}
 
-    fn close_all(&self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for socket in open.drain(..) {
-            close(&socket);
+/// Serves one connection that `from` has dialled.
+async fn connect(mut dialler: TcpStream, from: usize, to: usize, net: &Net) -> std::io::Result<()> {
+    let (there, back) = (net.watch(from, to), net.watch(to, from));
+    let ended = match dial(&dialler, net.doors[to].node, there.clone()).await {
+        Some(mut node) => {
+            for socket in [&dialler, &node] {
+                socket.set_nodelay(true)?;
+            }
+            let ended = {
+                let (dialler_reads, dialler_writes) = dialler.split();
+                let (node_reads, node_writes) = node.split();
+                let requests = Pump::new(there, Role::Request, Arc::clone(&net.flips));
+                let answers = Pump::new(back, Role::Answer, Arc::clone(&net.flips));
+                tokio::select! {
+                    ended = requests.run(dialler_reads, node_writes) => ended,
+                    ended = answers.run(node_reads, dialler_writes) => ended,
+                }
+            };
+            if ended == Ended::Reset {
+                node.set_zero_linger()?;
+            }
+            ended
         }
+        None => Ended::Reset,
+    };
+    if ended == Ended::Reset {
+        dialler.set_zero_linger()?;
     }
-}
-
-fn accept(listener: &TcpListener, node: SocketAddr, shared: &Arc<Shared>) {
-    for dialler in listener.incoming().flatten() {
-        if shared.is_over.load(Ordering::SeqCst) {
-            return;
-        }
-        // A node that cannot be reached shows itself to the dialler as a closed connection.
-        let _ = connect(dialler, node, shared);
-    }
-}
-
-fn connect(dialler: TcpStream, node: SocketAddr, shared: &Arc<Shared>) -> std::io::Result<()> {
-    let node = TcpStream::connect_timeout(&node, CONNECT_LIMIT)?;
-    for socket in [&dialler, &node] {
-        socket.set_nodelay(true)?;
-        shared.keep(socket)?;
-    }
-    let (requests_from, requests_to) = (dialler.try_clone()?, node.try_clone()?);
-    run(move || copy(requests_from, requests_to, || false));
-    let shared = Arc::clone(shared);
-    run(move || copy(node, dialler, || shared.is_mute.load(Ordering::SeqCst)));
     Ok(())
 }
 
-/// Copies until one end closes; swallows what comes while `is_mute`.
-fn copy(mut from: TcpStream, mut to: TcpStream, is_mute: impl Fn() -> bool) {
-    let mut bytes = [0; 16 << 10];
-    while let Ok(count) = from.read(&mut bytes)
-        && count > 0
-    {
-        if !is_mute() && to.write_all(&bytes[..count]).is_err() {
-            break;
+/// Reaches the node, as soon as its link lets dials pass; none where the dialler's connection is to
+/// be reset instead.
+async fn dial(
+    dialler: &TcpStream,
+    node: IpAddr,
+    mut link: watch::Receiver<State>,
+) -> Option<TcpStream> {
+    let at_first = link.borrow().clone();
+    let loses = at_first.condition.loses(Role::Request);
+    while link.borrow_and_update().condition.keeps(Role::Request) {
+        tokio::select! {
+            changed = link.changed() => changed.ok()?,
+            () = gone(dialler) => return None,
         }
     }
-    close(&from);
-    close(&to);
+    if loses || link.borrow().resets != at_first.resets {
+        return None;
+    }
+    let dialled = TcpStream::connect((node, INTERNODE_PORT));
+    timeout(CONNECT_LIMIT, dialled).await.ok()?.ok()
 }
 
-fn close(socket: &TcpStream) {
-    // It may be closed already.
-    let _ = socket.shutdown(Shutdown::Both);
-}
-
-#[expect(clippy::disallowed_methods, reason = "a proxy lives beside its test, a thread a stream")]
-fn run(body: impl FnOnce() + Send + 'static) {
-    thread::spawn(body);
+/// Waits until the other end has closed or broken the connection.
+async fn gone(socket: &TcpStream) {
+    let mut byte = [0];
+    // What it says meanwhile stays where it is, and so this waits for its end only once.
+    while let Ok(1) = socket.peek(&mut byte).await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::place::Network;
-
-    /// A node that answers every byte with its successor.
-    fn echo(address: IpAddr) {
-        let listener = TcpListener::bind((address, INTERNODE_PORT)).unwrap();
-        run(move || {
-            for mut socket in listener.incoming().flatten() {
-                run(move || {
-                    let mut byte = [0];
-                    while socket.read_exact(&mut byte).is_ok() {
-                        byte[0] += 1;
-                        socket.write_all(&byte).unwrap();
-                    }
-                });
-            }
-        });
-    }
-
-    fn dial(front: IpAddr) -> TcpStream {
-        let socket = TcpStream::connect((front, INTERNODE_PORT)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        socket
-    }
-
-    fn ask(socket: &mut TcpStream, byte: u8) -> Option<u8> {
-        let mut answer = [0];
-        socket.write_all(&[byte]).ok()?;
-        socket.read_exact(&mut answer).ok()?;
-        Some(answer[0])
-    }
-
-    #[test]
-    fn a_mute_node_is_heard_again_on_new_connections() {
-        let network = Network::take().unwrap();
-        let (front, node) = (network.address(0), network.address(100));
-        echo(node);
-        let proxy = Proxy::start(front, node).unwrap();
-        let mut socket = dial(front);
-        assert_eq!(ask(&mut socket, 1), Some(2));
-        proxy.mute();
-        assert_eq!(ask(&mut socket, 3), None);
-        proxy.heal();
-        assert_eq!(ask(&mut socket, 5), None);
-        assert_eq!(ask(&mut dial(front), 7), Some(8));
-    }
-}
+mod tests;

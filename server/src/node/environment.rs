@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -31,12 +32,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The operating system's.
-    pub fn system() -> Self {
+    /// The operating system's, for a node that listens on this address.
+    pub fn system(listen: IpAddr) -> Self {
         Self {
             clock: Arc::new(SystemClock),
             random: Random::system(),
-            network: Arc::new(TcpNetwork),
+            network: Arc::new(TcpNetwork::from_address(listen)),
             threads: Threads::Own,
         }
     }

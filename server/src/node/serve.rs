@@ -72,7 +72,7 @@ pub async fn run(
     version: &'static str,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
-    let environment = Environment::system();
+    let environment = Environment::system(config.listen.address);
     let Some(opened) = open(&config, environment.random.clone()).await? else {
         return Ok(begin_anew());
     };

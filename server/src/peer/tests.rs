@@ -115,14 +115,15 @@ fn pool_of(local: Arc<dyn Introduce>, queue_max: usize) -> Pool {
         frame_bytes_max: 1 << 20,
         queue_max,
         clock: Arc::new(SystemClock),
-        network: Arc::new(TcpNetwork),
+        network: Arc::new(TcpNetwork::default()),
     };
     Pool::new(local, options)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the far end of the test")]
 async fn serve(local: Arc<dyn Introduce>, handler: Arc<impl Handler>) -> SocketAddr {
-    let listener = Listener::bind(&TcpNetwork, ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
+    let listener =
+        Listener::bind(&TcpNetwork::default(), ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
     tokio::spawn(listener.serve(local, handler));
     address

@@ -7,6 +7,7 @@
 use anyhow::{Context as _, Result, ensure};
 use ring::{HostId, Placement, Strategy, Token};
 use starling_tests::cluster::settle;
+use starling_tests::proxy::Condition;
 use starling_tests::{Cluster, Consistency, Reply, admin, log};
 
 use super::{Seen, seen};
@@ -51,7 +52,7 @@ fn write_unheard(
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let mut client = cluster.nodes()[COORDINATOR].client()?;
-    cluster.proxies().iter().for_each(starling_tests::proxy::Proxy::mute);
+    cluster.links().set_all(&Condition::mute());
     let reply = std::thread::scope(|scope| {
         let insert = format!("INSERT INTO app.t (k, v) VALUES ({key}, 'unheard')");
         let writer = scope.spawn(move || client.query(&insert));
@@ -59,7 +60,7 @@ fn write_unheard(
         let reply = writer.join().expect("a writer does not panic");
         done.and(reply)
     });
-    cluster.proxies().iter().for_each(starling_tests::proxy::Proxy::heal);
+    cluster.links().heal();
     match reply? {
         Reply::Refused(refusal) => assert_eq!(refusal.code, WRITE_TIMEOUT, "{refusal:?}"),
         reply => anyhow::bail!("an answer that nobody can have given: {reply:?}"),

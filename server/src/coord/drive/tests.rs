@@ -164,7 +164,8 @@ impl Peer {
 #[expect(clippy::disallowed_methods, reason = "the far end of the test")]
 async fn serve(number: u128, is_ready: bool) -> (Arc<Peer>, SocketAddr) {
     let peer = Arc::new(Peer { is_ready, ..Peer::default() });
-    let listener = Listener::bind(&TcpNetwork, ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
+    let listener =
+        Listener::bind(&TcpNetwork::default(), ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
     tokio::spawn(listener.serve(Arc::new(Local(host(number), address)), Arc::clone(&peer)));
     (peer, address)
@@ -271,7 +272,7 @@ impl Restarted {
             frame_bytes_max: 1 << 20,
             queue_max: 1_000,
             clock: Arc::clone(&clock),
-            network: Arc::new(TcpNetwork),
+            network: Arc::new(TcpNetwork::default()),
         };
         let pool = Arc::new(Pool::new(Arc::new(Local(me, one_at)), options));
         let keeper = Keeper::new(

@@ -73,7 +73,7 @@ fn front() -> Arc<Front> {
         frame_bytes_max: 1 << 20,
         queue_max: 10,
         clock: Arc::clone(&clock),
-        network: Arc::new(TcpNetwork),
+        network: Arc::new(TcpNetwork::default()),
     };
     let pool = Arc::new(Pool::new(Arc::new(Local(me)), options));
     let keeper = Arc::new(Keeper::new(

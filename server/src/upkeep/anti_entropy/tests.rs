@@ -105,7 +105,8 @@ async fn unborn(number: u128) -> Unborn {
     let engine = Arc::clone(&opened.engine);
     let (handle, commit_loop) = queue(opened, QueueLimits::default(), Promise::AfterSync).unwrap();
     tokio::spawn(commit_loop.run());
-    let listener = Listener::bind(&TcpNetwork, ([127, 0, 0, 1], 0).into(), 16 << 20).await.unwrap();
+    let listener =
+        Listener::bind(&TcpNetwork::default(), ([127, 0, 0, 1], 0).into(), 16 << 20).await.unwrap();
     let address = listener.address().unwrap();
     Unborn { listener, commits: Commits::new(handle), engine, address }
 }
@@ -150,7 +151,7 @@ fn born(unborn: Unborn, value: &ClusterMetadata) -> Node {
         frame_bytes_max: 16 << 20,
         queue_max: 1_000,
         clock: Arc::clone(&clock),
-        network: Arc::new(TcpNetwork),
+        network: Arc::new(TcpNetwork::default()),
     };
     let local = Arc::new(Local(standing.host, standing.store, address));
     let pool = Arc::new(Pool::new(Arc::clone(&local) as Arc<dyn Introduce>, pool_options));
