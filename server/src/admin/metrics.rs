@@ -60,6 +60,10 @@ fn cluster(registry: &mut Registry, state: &AdminState) {
     counter(registry, "peer_requests_not_sent", not_sent, &peers.not_sent);
     let lost = "Requests about rows whose connection broke before the answer";
     counter(registry, "peer_requests_lost", lost, &peers.lost);
+    let corrupt = "Connections between nodes that ended for corrupted bytes";
+    counter(registry, "peer_connections_corrupt", corrupt, &peers.corrupt);
+    let silent = "Connections between nodes that were open and silent, and given up";
+    counter(registry, "peer_connections_silent", silent, &peers.silent);
     let ready = u64::from(state.unready_because().is_none());
     gauge(registry, "ready", "Whether clients are served", ready);
 }

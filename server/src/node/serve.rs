@@ -48,6 +48,10 @@ const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// How long its store may take then; together they stay below the ten seconds that supervisors give.
 const STORE_STOP_MAX: Duration = Duration::from_secs(3);
 
+/// How often a connection to another node looks whether anything comes back; after five seconds of
+/// silence it is given up.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long a fetch of newer metadata may take.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
@@ -258,6 +262,7 @@ impl Parts {
             connect_timeout: config.timeouts.connect,
             frame_bytes_max: config.internode.frame_bytes_max.as_len(),
             queue_max: config.internode.queue_max as usize,
+            look_pause: LOOK_PAUSE,
             clock: Arc::clone(&clock),
             network,
         };
@@ -380,7 +385,8 @@ impl Parts {
         let (ahead, told_ahead) = watch::channel(None);
         let local: Arc<dyn Introduce> = self.introduction.clone();
         let handler = self.handler(heartbeats);
-        tasks.spawn(async move { listeners.internode.serve(local, handler).await });
+        let counters = Arc::clone(self.pool.counters());
+        tasks.spawn(async move { listeners.internode.serve(local, handler, counters).await });
         let proposals = Arc::clone(&self.proposals);
         tasks.spawn(async move { proposals.work(queued).await });
         let membership = self.membership();

@@ -1,10 +1,11 @@
 //! One frame: length, checksum, head, body.
 //!
 //! ```text
-//! [length u32][crc32 u32][head length u32][head: postcard][body]      big endian
+//! [length u32][crc32 of it][crc32 u32][head length u32][head: postcard][body]      big endian
 //! ```
-//! `length` counts everything after itself, `crc32` covers everything after itself. Memory grows
-//! as bytes arrive, never by what a length claims.
+//! `length` counts everything after itself, `crc32` covers everything after itself. The length has a
+//! checksum of its own, or a flipped bit in it would make its reader wait for bytes that nobody sends.
+//! Memory grows as bytes arrive, never by what a length claims.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
@@ -42,6 +43,13 @@ pub enum CodecError {
     Io(#[from] std::io::Error),
 }
 
+impl CodecError {
+    /// Whether the bytes are not those that were sent.
+    pub fn is_corruption(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Checksum | Self::Malformed)
+    }
+}
+
 const LENGTH: usize = 4;
 const CHECKSUM: usize = 4;
 const HEAD_LENGTH: usize = 4;
@@ -57,19 +65,30 @@ impl Decoder for FrameDecoder {
     type Error = CodecError;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
-        if bytes.len() < LENGTH {
+        if bytes.len() < LENGTH + CHECKSUM {
             return Ok(None);
         }
         let len = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+        if bytes[LENGTH..LENGTH + CHECKSUM] != length_checksum(&bytes[..LENGTH]) {
+            return Err(CodecError::Checksum);
+        }
         if len > self.bytes_max {
             return Err(CodecError::TooLong { len, max: self.bytes_max });
         }
         if bytes.len() < LENGTH + len {
             return Ok(None);
         }
-        bytes.advance(LENGTH);
-        read(bytes.split_to(len).freeze()).map(Some)
+        let mut frame = bytes.split_to(LENGTH + len).freeze();
+        if len < CHECKSUM {
+            return Err(CodecError::Malformed);
+        }
+        frame.advance(LENGTH + CHECKSUM);
+        read(frame).map(Some)
     }
+}
+
+fn length_checksum(length: &[u8]) -> [u8; CHECKSUM] {
+    crc32fast::hash(length).to_be_bytes()
 }
 
 fn read(mut frame: Bytes) -> Result<Frame, CodecError> {
@@ -104,18 +123,22 @@ pub(super) fn fits(body: &Body, bytes_max: usize) -> bool {
 /// Appends a frame to `out`; whoever calls has seen that the body [`fits`].
 pub(super) fn write(head: &Head, body: &Body, out: &mut BytesMut) {
     let start = out.len();
-    out.put_bytes(0, LENGTH + CHECKSUM + HEAD_LENGTH);
+    out.put_bytes(0, LENGTH + CHECKSUM + CHECKSUM + HEAD_LENGTH);
     let head_start = out.len();
     postcard::to_io(head, out.writer()).expect("writing to memory does not fail");
     let head_len = out.len() - head_start;
     for piece in body {
         out.put_slice(piece);
     }
-    let len = out.len() - start - LENGTH;
-    put_u32(&mut out[start..], len);
-    put_u32(&mut out[start + LENGTH + CHECKSUM..], head_len);
-    let checksum = crc32fast::hash(&out[start + LENGTH + CHECKSUM..]);
-    out[start + LENGTH..start + LENGTH + CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+    let frame = &mut out[start..];
+    let len = frame.len() - LENGTH;
+    put_u32(frame, len);
+    let (length, rest) = frame.split_at_mut(LENGTH);
+    rest[..CHECKSUM].copy_from_slice(&length_checksum(length));
+    let rest = &mut rest[CHECKSUM..];
+    put_u32(&mut rest[CHECKSUM..], head_len);
+    let checksum = crc32fast::hash(&rest[CHECKSUM..]);
+    rest[..CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
 }
 
 fn put_u32(out: &mut [u8], value: usize) {
@@ -147,12 +170,17 @@ mod tests {
         let head = Head::Answer { id: 1, epoch: 2, answer: Answer::Applied };
         let mut out = BytesMut::new();
         write(&head, &Body::new(), &mut out);
-        assert_eq!(out[..], [0, 0, 0, 12, 0xc1, 0x89, 0x2a, 0x7d, 0, 0, 0, 4, 3, 1, 2, 5]);
+        assert_eq!(
+            out[..],
+            [0, 0, 0, 16, 0x3c, 0xf3, 0xcf, 0x78, 0xc1, 0x89, 0x2a, 0x7d, 0, 0, 0, 4, 3, 1, 2, 5]
+        );
     }
 
     #[test]
     fn a_length_beyond_the_bound_ends_the_connection() {
-        let mut bytes = BytesMut::from(&[255, 255, 255, 255][..]);
+        let len = [255; 4];
+        let bytes = [len, crc32fast::hash(&len).to_be_bytes()].concat();
+        let mut bytes = BytesMut::from(&bytes[..]);
         assert!(matches!(decoder().decode(&mut bytes), Err(CodecError::TooLong { .. })));
     }
 
@@ -178,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_is_noticed(at in 4_usize..30, bit in 0_u8..8) {
+        fn a_flipped_bit_is_noticed(at in 0_usize..40, bit in 0_u8..8) {
             let (_, mut bytes) = frame(7, b"0123456789");
             prop_assume!(at < bytes.len());
             bytes[at] ^= 1 << bit;

@@ -1,25 +1,28 @@
 //! One connection to one peer for one class of messages, and the queue before it.
 //!
 //! The link dials when there is something to send and dials again after a break. Requests are
-//! written many at a time; answers find their callers by number. Law: every call ends: with
-//! its answer, at its deadline (the caller's), when the connection breaks, or at once when there is
-//! none to be had.
+//! written many at a time; answers find their callers by number. Where something was written and
+//! nothing comes back the link asks for a word, and gives the connection up without one: the other
+//! end may have forgotten it. Law: every call ends: with its answer, at its deadline (the
+//! caller's), when the connection breaks, or at once when there is none to be had.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use ring::HostId;
-use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::codec::FramedRead;
 
-use super::codec::{self, Frame, FrameDecoder};
+use super::codec::{self, CodecError, Frame, FrameDecoder};
 use super::counters::PeerCounters;
 use super::message::{Answer, Body, Class, Head, Hello, Request};
 use super::pool::{Introduce, PoolOptions, check_welcome};
@@ -37,6 +40,16 @@ const QUEUE_BYTES_MAX: usize = 128 << 20;
 /// How long a failed dial answers for those who come after it.
 const REDIAL_AFTER: Duration = Duration::from_millis(100);
 
+/// After so many looks in vain a link asks for a word.
+const LOOKS_TO_ASK: u32 = 3;
+
+/// After so many it gives the connection up. Looks are counted, not time: a node that was stopped
+/// itself has not looked meanwhile.
+const LOOKS_TO_GIVE_UP: u32 = 10;
+
+/// The number of the request for a word, whose answer no caller waits for.
+const WORD: u64 = 0;
+
 /// How often a link that is being flushed looks whether its queue has room.
 const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
@@ -48,6 +61,8 @@ pub enum CallError {
     NotSent {
         /// What stood in the way.
         why: Arc<str>,
+        /// Whether the peer's host answers, and says that nobody listens there.
+        nobody_listens: bool,
     },
     /// The connection broke or the deadline passed: the peer may have done it.
     #[error("no answer")]
@@ -67,6 +82,34 @@ pub struct Reply {
     pub from: Arc<Hello>,
 }
 
+/// What stands in the way of a request.
+#[derive(Debug, Clone)]
+struct Obstacle {
+    why: Arc<str>,
+    nobody_listens: bool,
+}
+
+impl Obstacle {
+    /// What became of a connection that was being opened.
+    fn broken(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+        let nobody_listens = matches!(error.kind(), ConnectionRefused | ConnectionReset);
+        Self { why: error.to_string().into(), nobody_listens }
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Obstacle {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), nobody_listens: false }
+    }
+}
+
+impl From<Obstacle> for CallError {
+    fn from(Obstacle { why, nobody_listens }: Obstacle) -> Self {
+        Self::NotSent { why, nobody_listens }
+    }
+}
+
 type Waiting = oneshot::Sender<Result<Reply, CallError>>;
 
 /// A request on its way to the connection.
@@ -83,11 +126,11 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn fail(self, why: &Arc<str>, counters: &PeerCounters) {
+    fn fail(self, why: &Obstacle, counters: &PeerCounters) {
         PeerCounters::count(&counters.not_sent);
         if let Some(answer) = self.answer {
             // The caller may have gone; then nobody wants to know.
-            let _ = answer.send(Err(CallError::NotSent { why: Arc::clone(why) }));
+            let _ = answer.send(Err(why.clone().into()));
         }
     }
 }
@@ -135,6 +178,7 @@ impl Link {
         local: Arc<dyn Introduce>,
         options: PoolOptions,
         counters: Arc<PeerCounters>,
+        faults: Arc<PeerCounters>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(options.queue_max);
         let pending = Arc::new(Pending::default());
@@ -145,6 +189,7 @@ impl Link {
             options,
             pending: Arc::clone(&pending),
             counters: Arc::clone(&counters),
+            faults,
         };
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
         (Self { queue, room, pending, counters, next_id: AtomicU64::new(1) }, dialler.run(waiting))
@@ -175,7 +220,7 @@ impl Link {
         });
         async move {
             if !is_queued {
-                return Err(CallError::NotSent { why: "the queue to the peer is full".into() });
+                return Err(Obstacle::from("the queue to the peer is full").into());
             }
             match timeout_at(deadline, &mut call.answered).await {
                 Ok(Ok(outcome)) => outcome,
@@ -241,6 +286,8 @@ struct Dialler {
     options: PoolOptions,
     pending: Arc<Pending>,
     counters: Arc<PeerCounters>,
+    /// Where connections that end badly are counted, whatever they are for.
+    faults: Arc<PeerCounters>,
 }
 
 impl Dialler {
@@ -256,32 +303,35 @@ impl Dialler {
         }
     }
 
-    async fn dial(&self) -> Result<Connection, Arc<str>> {
+    async fn dial(&self) -> Result<Connection, Obstacle> {
         match timeout(self.options.connect_timeout, self.shake_hands()).await {
             Ok(outcome) => outcome,
             Err(_) => Err("the peer did not answer the dial in time".into()),
         }
     }
 
-    async fn shake_hands(&self) -> Result<Connection, Arc<str>> {
-        let broken = |error: &dyn std::fmt::Display| Arc::<str>::from(error.to_string());
+    async fn shake_hands(&self) -> Result<Connection, Obstacle> {
+        let broken = |error: std::io::Error| Obstacle::broken(&error);
         let connected = self.options.network.connect(self.address, self.class.name()).await;
-        let network::Connection { reader, mut writer } =
-            connected.map_err(|error| broken(&error))?;
+        let network::Connection { reader, mut writer } = connected.map_err(broken)?;
         let mine = self.local.hello(self.class);
-        write_head(&mut writer, &Head::Hello(mine.clone()))
-            .await
-            .map_err(|error| broken(&error))?;
+        write_head(&mut writer, &Head::Hello(mine.clone())).await.map_err(broken)?;
+        let heard = Arc::new(AtomicU64::new(0));
+        let reader: Reader = Box::new(Hearing { reader, heard: Arc::clone(&heard) });
         let mut frames = frames(reader, self.options.frame_bytes_max);
         match frames.next().await {
             Some(Ok(Frame { head: Head::Hello(theirs), .. })) => {
-                check_welcome(&mine, &theirs).map_err(Arc::<str>::from)?;
+                check_welcome(&mine, &theirs)?;
                 self.local.met(&theirs);
-                Ok(Connection { frames, writer, peer: Arc::new(theirs) })
+                Ok(Connection { frames, writer, heard, peer: Arc::new(theirs) })
             }
             Some(Ok(Frame { head: Head::Unwelcome(why), .. })) => Err(why.into()),
             Some(Ok(_)) => Err("the peer speaks another protocol".into()),
-            Some(Err(error)) => Err(broken(&error)),
+            Some(Err(CodecError::Io(error))) => Err(broken(error)),
+            Some(Err(error)) => {
+                self.faults.note_corrupt(self.address, &error);
+                Err(error.to_string().into())
+            }
             None => Err("the peer closed the connection".into()),
         }
     }
@@ -292,11 +342,17 @@ impl Dialler {
         first: Outgoing,
         waiting: &mut mpsc::Receiver<Outgoing>,
     ) {
-        let Connection { frames, writer, peer } = connection;
+        let Connection { frames, writer, heard, peer } = connection;
+        let exchange = Exchange { heard, written: AtomicU64::new(0), word_due: Notify::new() };
         tokio::select! {
             biased;
             () = self.read(frames, &peer) => {}
-            () = self.write(writer, &peer, first, waiting) => {}
+            () = self.write(writer, &peer, first, waiting, &exchange) => {}
+            () = exchange.listen_in_vain(self.options.look_pause, &self.pending) => {
+                PeerCounters::count(&self.faults.silent);
+                let (peer, class) = (self.address, self.class.name());
+                tracing::info!(%peer, class, "a connection is open and silent: it is given up");
+            }
         }
         for (_, caller) in self.pending.with(std::mem::take) {
             PeerCounters::count(&self.counters.lost);
@@ -305,7 +361,14 @@ impl Dialler {
     }
 
     async fn read(&self, mut frames: FramedRead<Reader, FrameDecoder>, peer: &Arc<Hello>) {
-        while let Some(Ok(Frame { head, body })) = frames.next().await {
+        while let Some(frame) = frames.next().await {
+            let Frame { head, body } = match frame {
+                Ok(frame) => frame,
+                Err(error) if error.is_corruption() => {
+                    return self.faults.note_corrupt(self.address, &error);
+                }
+                Err(_) => return,
+            };
             let Head::Answer { id, epoch, answer } = head else { return };
             if let Some(caller) = self.pending.with(|pending| pending.remove(&id)) {
                 let from = Arc::clone(peer);
@@ -320,6 +383,7 @@ impl Dialler {
         peer: &Hello,
         first: Outgoing,
         waiting: &mut mpsc::Receiver<Outgoing>,
+        exchange: &Exchange,
     ) {
         let mut batch = vec![first];
         let mut out = BytesMut::new();
@@ -333,19 +397,30 @@ impl Dialler {
                 }
                 if is_due {
                     out.clear();
+                    exchange.written.fetch_add(1, Ordering::Relaxed);
                 }
             }
             drop(batched);
             if out.capacity() > WRITE_BYTES_MAX {
                 out = BytesMut::new();
             }
-            if waiting.recv_many(&mut batch, WRITE_BATCH_MAX).await == 0 {
-                return;
+            tokio::select! {
+                biased;
+                count = waiting.recv_many(&mut batch, WRITE_BATCH_MAX) => if count == 0 {
+                    return;
+                },
+                () = exchange.word_due.notified() => {
+                    let (id, wait_ms) = (WORD, 1);
+                    let word = Head::Request { id, epoch: 0, wait_ms, request: Request::Ping };
+                    if write_head(&mut writer, &word).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
 
-    async fn refuse_for_a_while(&self, waiting: &mut mpsc::Receiver<Outgoing>, why: &Arc<str>) {
+    async fn refuse_for_a_while(&self, waiting: &mut mpsc::Receiver<Outgoing>, why: &Obstacle) {
         let refuse = async {
             while let Some(outgoing) = waiting.recv().await {
                 outgoing.fail(why, &self.counters);
@@ -385,7 +460,60 @@ impl Dialler {
 struct Connection {
     frames: FramedRead<Reader, FrameDecoder>,
     writer: Writer,
+    heard: Arc<AtomicU64>,
     peer: Arc<Hello>,
+}
+
+/// Whether what is written to a connection is answered by anything at all.
+struct Exchange {
+    /// How often bytes came.
+    heard: Arc<AtomicU64>,
+    /// How often bytes went.
+    written: AtomicU64,
+    /// A request for a word is to be written.
+    word_due: Notify,
+}
+
+impl Exchange {
+    /// Ends when an answer is due and nothing comes back, not even a word that was asked for.
+    async fn listen_in_vain(&self, look_pause: Duration, pending: &Pending) {
+        let now = || (self.heard.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed));
+        let ((mut heard, _), mut written, mut looks) = (now(), 0, 0);
+        while looks < LOOKS_TO_GIVE_UP {
+            sleep(look_pause).await;
+            let (heard_now, written_now) = now();
+            // Gossip has no answers: a word shows that it arrives.
+            let is_due = written_now != written || pending.with(|pending| !pending.is_empty());
+            if heard_now != heard || !is_due {
+                (heard, written, looks) = (heard_now, written_now, 0);
+                continue;
+            }
+            looks += 1;
+            if looks == LOOKS_TO_ASK {
+                self.word_due.notify_one();
+            }
+        }
+    }
+}
+
+/// A reader that tells when bytes come.
+struct Hearing {
+    reader: Reader,
+    heard: Arc<AtomicU64>,
+}
+
+impl AsyncRead for Hearing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let read = Pin::new(&mut self.reader).poll_read(cx, buf);
+        if read.is_ready() {
+            self.heard.fetch_add(1, Ordering::Relaxed);
+        }
+        read
+    }
 }
 
 /// Frames from the reading half of a connection.

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use super::codec::{self, CodecError, Frame, FrameDecoder};
+use super::counters::PeerCounters;
 use super::link::{frames, write_head};
 use super::message::{Answer, Body, Head, Hello, Received, Request};
 use super::pool::{Introduce, check_welcome};
@@ -84,9 +85,14 @@ impl Listener {
         self.port.address()
     }
 
-    /// Accepts connections until the task is dropped.
+    /// Accepts connections until the task is dropped; those that end badly are counted.
     #[expect(clippy::disallowed_methods, reason = "one task a connection")]
-    pub async fn serve<H: Handler>(self, local: Arc<dyn Introduce>, handler: Arc<H>) {
+    pub async fn serve<H: Handler>(
+        self,
+        local: Arc<dyn Introduce>,
+        handler: Arc<H>,
+        counters: Arc<PeerCounters>,
+    ) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -96,12 +102,13 @@ impl Listener {
                 continue;
             };
             let (local, handler) = (Arc::clone(&local), Arc::clone(&handler));
+            let counters = Arc::clone(&counters);
             let bytes_max = self.frame_bytes_max;
             tokio::spawn(async move {
                 let _place = place;
-                let welcomed = welcome(connection, local.as_ref(), bytes_max);
+                let welcomed = welcome(connection, local.as_ref(), bytes_max, &counters);
                 if let Ok(Some((from, frames, writer))) = timeout(HANDSHAKE_MAX, welcomed).await {
-                    Conversation::new(from, handler, bytes_max).run(frames, writer).await;
+                    Conversation::new(from, handler, bytes_max, counters).run(frames, writer).await;
                 }
             });
         }
@@ -114,11 +121,18 @@ async fn welcome(
     connection: Connection,
     local: &dyn Introduce,
     bytes_max: usize,
+    counters: &PeerCounters,
 ) -> Option<(Hello, Frames, Writer)> {
     let Connection { reader, mut writer } = connection;
     let mut frames = frames(reader, bytes_max);
-    let Some(Ok(Frame { head: Head::Hello(theirs), .. })) = frames.next().await else {
-        return None;
+    let theirs = match frames.next().await? {
+        Ok(Frame { head: Head::Hello(theirs), .. }) => theirs,
+        // Whoever it is may be no node at all, so there is no word of it.
+        Err(error) if error.is_corruption() => {
+            PeerCounters::count(&counters.corrupt);
+            return None;
+        }
+        Ok(_) | Err(_) => return None,
     };
     let mine = local.hello(theirs.class);
     if let Err(why) = check_welcome(&mine, &theirs) {
@@ -146,6 +160,7 @@ struct Done {
 struct Conversation<H> {
     from: Arc<Hello>,
     handler: Arc<H>,
+    counters: Arc<PeerCounters>,
     frame_bytes_max: usize,
     running: FuturesUnordered<Running>,
     running_bytes: usize,
@@ -155,10 +170,16 @@ struct Conversation<H> {
 }
 
 impl<H: Handler> Conversation<H> {
-    fn new(from: Hello, handler: Arc<H>, frame_bytes_max: usize) -> Self {
+    fn new(
+        from: Hello,
+        handler: Arc<H>,
+        frame_bytes_max: usize,
+        counters: Arc<PeerCounters>,
+    ) -> Self {
         Self {
             from: Arc::new(from),
             handler,
+            counters,
             frame_bytes_max,
             running: FuturesUnordered::new(),
             running_bytes: 0,
@@ -207,6 +228,11 @@ impl<H: Handler> Conversation<H> {
     }
 
     fn begin(&mut self, frame: Option<Result<Frame, CodecError>>) {
+        if let Some(Err(error)) = &frame
+            && error.is_corruption()
+        {
+            self.counters.note_corrupt(self.from.internode, error);
+        }
         let Some(Ok(Frame { head: Head::Request { id, epoch, wait_ms, request }, body })) = frame
         else {
             self.is_reading = false;

@@ -34,6 +34,8 @@ pub struct PoolOptions {
     pub frame_bytes_max: usize,
     /// How many messages may wait before one connection.
     pub queue_max: usize,
+    /// How often a connection looks whether anything comes back; in vain ten times, it is given up.
+    pub look_pause: Duration,
     /// Where deadlines are read.
     pub clock: Arc<dyn Clock>,
     /// Where connections come from.
@@ -121,7 +123,8 @@ impl Pool {
                 Class::Rows => Arc::clone(&self.counters),
                 Class::Control | Class::Gossip | Class::Upkeep => Arc::default(),
             };
-            let (link, serving) = Link::new(address, class, local, self.options.clone(), counters);
+            let (options, faults) = (self.options.clone(), Arc::clone(&self.counters));
+            let (link, serving) = Link::new(address, class, local, options, counters, faults);
             tokio::spawn(serving);
             Arc::new(link)
         });

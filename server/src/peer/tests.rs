@@ -97,6 +97,9 @@ impl Handler for Echo {
     }
 }
 
+/// A connection is given up after ten of these.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 fn host(number: u128) -> HostId {
     HostId(Uuid::from_u128(number))
 }
@@ -114,6 +117,7 @@ fn pool_of(local: Arc<dyn Introduce>, queue_max: usize) -> Pool {
         connect_timeout: Duration::from_secs(5),
         frame_bytes_max: 1 << 20,
         queue_max,
+        look_pause: LOOK_PAUSE,
         clock: Arc::new(SystemClock),
         network: Arc::new(TcpNetwork::default()),
     };
@@ -125,7 +129,7 @@ async fn serve(local: Arc<dyn Introduce>, handler: Arc<impl Handler>) -> SocketA
     let listener =
         Listener::bind(&TcpNetwork::default(), ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
-    tokio::spawn(listener.serve(local, handler));
+    tokio::spawn(listener.serve(local, handler, Arc::default()));
     address
 }
 
@@ -170,7 +174,8 @@ async fn a_peer_that_cannot_be_reached_was_never_sent_anything() {
     drop(unused);
     let to = Target { address, host: None };
     let outcome = ask(&pool(local("c", 1, None)), to, READ, "x").await;
-    assert!(matches!(outcome, Err(CallError::NotSent { .. })), "{outcome:?}");
+    let nobody = matches!(outcome, Err(CallError::NotSent { nobody_listens: true, .. }));
+    assert!(nobody, "{outcome:?}");
 }
 
 #[tokio::test]
@@ -225,7 +230,7 @@ async fn clusters_do_not_mix() {
         let address = listener(far).await;
         let to = Target { address, host: None };
         match ask(&pool(near), to, READ, "x").await {
-            Err(CallError::NotSent { why }) => assert!(why.contains(phrase), "{why}"),
+            Err(CallError::NotSent { why, .. }) => assert!(why.contains(phrase), "{why}"),
             other => panic!("{other:?}"),
         }
     }
@@ -325,4 +330,108 @@ async fn a_flush_ends_at_its_deadline_although_the_peer_says_nothing() {
     leave(&pool, address, Bytes::new());
     let flushed = pool.flush(SystemClock.now() + Duration::from_millis(100));
     tokio::time::timeout(Duration::from_secs(20), flushed).await.unwrap();
+}
+
+/// Carries a connection to `address`, whose bytes `change` on the way there.
+#[expect(clippy::disallowed_methods, reason = "a part of the test")]
+async fn carry(address: SocketAddr, change: fn(&mut [u8])) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let carrier = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = tokio::net::TcpStream::connect(address).await.unwrap();
+            let ((mut near_reads, mut near_writes), (mut far_reads, mut far_writes)) =
+                (near.into_split(), far.into_split());
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = near_reads.read(&mut bytes).await {
+                    change(&mut bytes[..count]);
+                    far_writes.write_all(&bytes[..count]).await.unwrap();
+                }
+            });
+            tokio::spawn(async move { tokio::io::copy(&mut far_reads, &mut near_writes).await });
+        }
+    });
+    carrier
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the far end of the test")]
+async fn corrupted_bytes_are_counted_and_end_the_connection_and_nothing_is_carried_out() {
+    let handler = Arc::new(Counting::default());
+    let counters = Arc::<PeerCounters>::default();
+    let network = TcpNetwork::default();
+    let bound = Listener::bind(&network, ([127, 0, 0, 1], 0).into(), 1 << 20);
+    let listener = bound.await.unwrap();
+    let address = listener.address().unwrap();
+    let far: Arc<dyn Introduce> = local("c", 2, None);
+    tokio::spawn(listener.serve(far, Arc::clone(&handler), Arc::clone(&counters)));
+    // Introductions pass as they are, and of the request's body one bit is another.
+    let change = |bytes: &mut [u8]| {
+        if let Some(at) = bytes.windows(6).position(|some| some == b"secret") {
+            bytes[at] ^= 1;
+        }
+    };
+    let to = Target { address: carry(address, change).await, host: None };
+    let pool = pool(local("c", 1, None));
+    assert_eq!(ask(&pool, to, READ, "secret").await.unwrap_err(), CallError::Lost);
+    assert_eq!(handler.0.load(Ordering::Relaxed), 0);
+    assert_eq!(counters.corrupt.load(Ordering::Relaxed), 1);
+    ask(&pool, to, READ, "public").await.unwrap();
+    assert_eq!(handler.0.load(Ordering::Relaxed), 1);
+}
+
+/// The other end takes all that comes and never says a word after its introduction.
+#[tokio::test]
+async fn a_connection_that_is_open_and_silent_is_given_up_and_dialled_anew() {
+    let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = Target { address: far.local_addr().unwrap(), host: None };
+    let pool = pool(local("c", 1, None));
+    let mut kept = Vec::new();
+    for round in 1..=2 {
+        let deadline = SystemClock.now() + Duration::from_secs(60);
+        let asked = pool.call(to, Class::Rows, 7, READ, Body::new(), deadline);
+        let (outcome, stream) = tokio::join!(asked, greeted(&far));
+        kept.push(stream);
+        assert_eq!(outcome.unwrap_err(), CallError::Lost);
+        assert_eq!(pool.counters().silent.load(Ordering::Relaxed), round);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_peer_takes_long_lives_on() {
+    let slow = Arc::new(Patient::default());
+    let address = serve(local("c", 2, None), Arc::clone(&slow)).await;
+    let pool = pool(local("c", 1, None));
+    let to = Target { address, host: None };
+    let deadline = SystemClock.now() + Duration::from_secs(60);
+    let asked = pool.call(to, Class::Rows, 7, READ, Body::new(), deadline);
+    let finishing = async {
+        slow.0.notified().await;
+        tokio::time::sleep(50 * LOOK_PAUSE).await;
+        slow.1.notify_one();
+    };
+    let (outcome, ()) = tokio::join!(asked, finishing);
+    assert_eq!(outcome.unwrap().answer, Answer::Applied);
+    assert_eq!(pool.counters().silent.load(Ordering::Relaxed), 0);
+}
+
+/// Answers pings at once, and takes its time for all else.
+#[derive(Default)]
+struct Patient(Notify, Notify);
+
+impl Handler for Patient {
+    async fn handle(&self, _: Arc<Hello>, received: Received) -> Option<(Answer, Body)> {
+        if received.request == Request::Ping {
+            return Some((Answer::Pong, Body::new()));
+        }
+        self.0.notify_one();
+        self.1.notified().await;
+        Some((Answer::Applied, Body::new()))
+    }
+
+    fn epoch(&self) -> u64 {
+        42
+    }
 }

@@ -167,7 +167,11 @@ async fn serve(number: u128, is_ready: bool) -> (Arc<Peer>, SocketAddr) {
     let listener =
         Listener::bind(&TcpNetwork::default(), ([127, 0, 0, 1], 0).into(), 1 << 20).await.unwrap();
     let address = listener.address().unwrap();
-    tokio::spawn(listener.serve(Arc::new(Local(host(number), address)), Arc::clone(&peer)));
+    tokio::spawn(listener.serve(
+        Arc::new(Local(host(number), address)),
+        Arc::clone(&peer),
+        Arc::default(),
+    ));
     (peer, address)
 }
 
@@ -271,6 +275,7 @@ impl Restarted {
             connect_timeout: WAIT,
             frame_bytes_max: 1 << 20,
             queue_max: 1_000,
+            look_pause: Duration::from_millis(500),
             clock: Arc::clone(&clock),
             network: Arc::new(TcpNetwork::default()),
         };

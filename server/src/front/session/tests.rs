@@ -72,6 +72,7 @@ fn front() -> Arc<Front> {
         connect_timeout: config.timeouts.connect,
         frame_bytes_max: 1 << 20,
         queue_max: 10,
+        look_pause: Duration::from_millis(500),
         clock: Arc::clone(&clock),
         network: Arc::new(TcpNetwork::default()),
     };

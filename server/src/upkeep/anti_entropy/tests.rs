@@ -150,6 +150,7 @@ fn born(unborn: Unborn, value: &ClusterMetadata) -> Node {
         connect_timeout: Duration::from_secs(20),
         frame_bytes_max: 16 << 20,
         queue_max: 1_000,
+        look_pause: Duration::from_millis(500),
         clock: Arc::clone(&clock),
         network: Arc::new(TcpNetwork::default()),
     };
@@ -190,7 +191,7 @@ fn born(unborn: Unborn, value: &ClusterMetadata) -> Node {
             age_max: Duration::from_mins(1),
         },
     }));
-    tokio::spawn(listener.serve(local, Arc::new(Door(Arc::clone(&all)))));
+    tokio::spawn(listener.serve(local, Arc::new(Door(Arc::clone(&all))), Arc::default()));
     Node { all, commits, engine, host: standing.host }
 }
 
