@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ pub struct Cluster {
     is_seed: AtomicBool,
     /// Since when nodes that do not answer are known not to.
     silent: Mutex<BTreeMap<HostId, Instant>>,
+    deaths: AtomicU64,
 }
 
 /// How many stores keep the address at which they were last met.
@@ -68,6 +69,7 @@ impl Cluster {
             told: ArcSwap::default(),
             is_seed: AtomicBool::new(false),
             silent: Mutex::default(),
+            deaths: AtomicU64::new(0),
         }
     }
 
@@ -191,6 +193,16 @@ impl Cluster {
             self.alive.store(Arc::new(alive));
             self.liveness.send_modify(|changes| *changes += 1);
         }
+    }
+
+    /// How often a node was taken for dead.
+    pub fn deaths(&self) -> u64 {
+        self.deaths.load(Ordering::Relaxed)
+    }
+
+    /// A node is taken for dead.
+    pub fn note_death(&self) {
+        self.deaths.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The other nodes that answer and have said since their start that they serve clients.

@@ -5,5 +5,6 @@ pub mod clock_bound;
 pub mod dead_lives;
 pub mod gossip;
 pub mod handoff;
+pub mod liveness;
 pub mod membership;
 pub mod purge;

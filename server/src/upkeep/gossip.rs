@@ -2,10 +2,10 @@
 //!
 //! `chitchat` spreads heartbeats and three keys, the version of a node's metadata, that of its schema
 //! and whether it serves clients, over the internode connections, and judges silence by phi accrual.
-//! Its verdict is only a suspicion:
+//! Its verdict is only a suspicion, which `liveness` judges by what nodes answer:
 //!
 //! ```text
-//! silent --no answer to this node--> asked through two others --no answer--> down
+//! silent --no answer to this node--> asked through two others --no answer, again--> down
 //! ```
 //!
 //! So a late heartbeat on a busy machine, or one broken link, takes nobody out; and a node that was
@@ -16,7 +16,7 @@
 //! for the questions through others; van Renesse et al., *Efficient reconciliation and flow control
 //! for anti-entropy protocols* (2008).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,9 @@ use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, ChitchatMessage, Deserializable,
     FailureDetectorConfig, NodeState, Serializable, spawn_chitchat,
 };
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::future::{BoxFuture, join_all};
+use futures::stream::FuturesUnordered;
 use ring::HostId;
 use ring::register::{ChangeId, Generation, Version};
 use tokio::sync::{mpsc, watch};
@@ -37,7 +39,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Told};
-use crate::peer::{Answer, Body, Class, Pool, Request, Target};
+use crate::peer::{Answer, Body, CallError, Class, Pool, Request, Target};
+use crate::upkeep::liveness::{Liveness, Outcome, Verdict};
 use crate::upkeep::membership::Phase;
 
 /// The key under which a node tells the version of its metadata.
@@ -60,9 +63,6 @@ const INDIRECT_WAIT: Duration = Duration::from_millis(700);
 
 /// How many others are asked.
 const HELPERS: usize = 2;
-
-/// Questions that took longer than this prove that this node itself was stopped.
-const PAUSE: Duration = Duration::from_millis(1_700);
 
 /// How many heartbeats may wait to be read.
 pub const INBOX_MAX: usize = 1_024;
@@ -115,7 +115,9 @@ pub async fn run(
     let handle = spawn_chitchat(chitchat_config(&options), Vec::new(), &transport).await?;
     let mut live = handle.chitchat().lock().await.live_nodes_watcher();
     let mut epoch = cluster.watch_epoch();
-    let mut watcher = Watcher { pool, clock, cluster, silent: BTreeMap::new(), ahead };
+    let mut watcher =
+        Watcher { pool, clock, cluster, liveness: Liveness::default(), turn: 0, ahead };
+    let mut asked = FuturesUnordered::new();
     let mut probe = tokio::time::interval(PROBE_WAIT);
     probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
     epoch.mark_changed();
@@ -130,14 +132,16 @@ pub async fn run(
                 changed?;
                 let nodes = live.borrow_and_update().clone();
                 watcher.hear(&nodes);
+                asked.extend(watcher.ask());
             }
+            Some(answered) = asked.next(), if !asked.is_empty() => watcher.on_asked(answered),
             _ = probe.tick() => {
                 // The phase changes without a word.
                 tell(&handle, &watcher.cluster, &phase.load()).await;
                 // What they told may not have been fetched yet.
                 let nodes = live.borrow().clone();
                 watcher.hear(&nodes);
-                watcher.probe_silent().await;
+                asked.extend(watcher.ask());
             }
         }
     }
@@ -193,26 +197,34 @@ fn read_told<'a>(value_of: impl Fn(&str) -> Option<&'a str>) -> Option<Told> {
     Some(Told { version, schema_version: value_of(SCHEMA_KEY)?.parse().ok()? })
 }
 
+/// What became of a question to a node.
+struct Answered {
+    host: HostId,
+    outcome: Outcome,
+    took: Duration,
+}
+
 /// Turns what chitchat says into who is alive.
 struct Watcher {
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
     cluster: Arc<Cluster>,
-    /// Nodes that count as alive although chitchat has not heard of them lately.
-    silent: BTreeMap<HostId, SocketAddr>,
+    liveness: Liveness,
+    /// So that other helpers are asked each time.
+    turn: usize,
     ahead: watch::Sender<Option<Ahead>>,
 }
 
 impl Watcher {
     fn hear(&mut self, nodes: &BTreeMap<ChitchatId, NodeState>) {
-        let mut heard = BTreeSet::new();
+        let mut heard = BTreeMap::new();
         let mut news = BTreeMap::new();
         // Of a silent node the last word stands until it is down.
         let mut serving = self.cluster.serving();
         // Of two starts of one node the later one comes last.
         for (node, state) in nodes {
             let Ok(host) = node.node_id.parse::<HostId>() else { continue };
-            heard.insert(host);
+            heard.insert(host, node.generation_id);
             if state.get(CLIENTS_KEY) == Some(SERVED) {
                 serving.insert(host);
             } else {
@@ -224,17 +236,12 @@ impl Watcher {
             }
         }
         self.cluster.note_told(&news);
-        self.silent.retain(|host, _| !heard.contains(host));
-        for host in self.cluster.alive().iter() {
-            if !heard.contains(host)
-                && let Some(address) = self.address_of(*host)
-            {
-                self.silent.insert(*host, address);
-                heard.insert(*host);
-            }
-        }
+        heard.remove(&self.cluster.me());
+        let snapshot = self.cluster.snapshot();
+        let is_member = |host| snapshot.as_ref().is_some_and(|it| it.member(host).is_some());
+        self.liveness.hear(&heard, is_member, self.clock.now());
         serving.remove(&self.cluster.me());
-        self.cluster.set_alive(heard);
+        self.cluster.set_alive(self.liveness.alive());
         self.cluster.set_serving(serving);
     }
 
@@ -251,53 +258,80 @@ impl Watcher {
         self.cluster.snapshot()?.member(host).map(|member| member.internode)
     }
 
-    async fn probe_silent(&mut self) {
-        let started = self.clock.now();
-        let probes = self.silent.iter().map(|(host, address)| self.probe(*host, *address));
-        let verdicts = join_all(probes).await;
-        if self.clock.now().saturating_duration_since(started) > PAUSE {
-            tracing::info!("this node was stopped itself: it asks silent nodes again");
-            return;
-        }
-        let mut alive = BTreeSet::clone(&self.cluster.alive());
-        for (host, _) in verdicts.iter().filter(|(_, answers)| !answers) {
-            tracing::info!(%host, "node is down: silent, and it answers nobody who was asked");
-            self.silent.remove(host);
-            alive.remove(host);
-        }
-        self.cluster.set_alive(alive);
-    }
-
-    /// Whether a silent node answers this one, or another one that asks it.
-    async fn probe(&self, host: HostId, address: SocketAddr) -> (HostId, bool) {
-        let target = Target { address, host: Some(host) };
-        if self.is_pong(target, Request::Ping, PROBE_WAIT).await {
-            return (host, true);
-        }
-        let helpers = self.helpers(host);
-        let asked = helpers.into_iter().map(|helper| async move {
-            self.is_pong(helper, Request::Probe { host }, INDIRECT_WAIT).await
+    /// Questions to all who are to be asked now.
+    fn ask(&mut self) -> Vec<BoxFuture<'static, Answered>> {
+        let open = self.liveness.ask(self.clock.now());
+        let asked = open.into_iter().filter_map(|host| {
+            let target = Target { address: self.address_of(host)?, host: Some(host) };
+            let helpers = self.helpers(host);
+            let (pool, clock) = (Arc::clone(&self.pool), Arc::clone(&self.clock));
+            let begun = clock.now();
+            let asked: BoxFuture<'static, Answered> = Box::pin(async move {
+                let outcome = ask(&pool, clock.as_ref(), host, target, helpers).await;
+                let took = clock.now().saturating_duration_since(begun);
+                Answered { host, outcome, took }
+            });
+            Some(asked)
         });
-        (host, join_all(asked).await.contains(&true))
+        asked.collect()
     }
 
-    async fn is_pong(&self, target: Target, request: Request, wait: Duration) -> bool {
-        let deadline = self.clock.now() + wait;
-        // On the connection of the heartbeats, which this thread serves.
-        let asked = self.pool.call(target, Class::Gossip, 0, request, Body::new(), deadline);
-        asked.await.is_ok_and(|reply| reply.answer == Answer::Pong)
+    fn on_asked(&mut self, Answered { host, outcome, took }: Answered) {
+        match self.liveness.on_asked(host, outcome, took, self.clock.now()) {
+            None => return,
+            Some(Verdict::Up) => {}
+            Some(Verdict::Down { hold }) => {
+                self.cluster.note_death();
+                tracing::info!(%host, "node is down: silent, and it answers nobody who was asked");
+                if !hold.is_zero() {
+                    tracing::info!(%host, ?hold, "it comes and goes: it has to wait");
+                }
+            }
+        }
+        self.cluster.set_alive(self.liveness.alive());
     }
 
-    /// Other nodes that are alive and not silent.
-    fn helpers(&self, host: HostId) -> Vec<Target> {
+    /// Other nodes that are alive and not silent, different ones each time.
+    fn helpers(&mut self, host: HostId) -> Vec<Target> {
         let alive = self.cluster.alive();
-        let able = alive.iter().filter(|other| !self.silent.contains_key(other));
-        let able = able.filter(|other| **other != host);
+        let able = alive.iter().filter(|it| **it != host && self.liveness.is_heard(**it));
         let able = able.filter_map(|other| {
             Some(Target { address: self.address_of(*other)?, host: Some(*other) })
         });
-        able.take(HELPERS).collect()
+        let mut able: Vec<_> = able.collect();
+        if !able.is_empty() {
+            self.turn += 1;
+            let turn = self.turn % able.len();
+            able.rotate_left(turn);
+        }
+        able.truncate(HELPERS);
+        able
     }
+}
+
+/// Whether a node answers this one, or another one that asks it.
+async fn ask(
+    pool: &Pool,
+    clock: &dyn Clock,
+    host: HostId,
+    target: Target,
+    helpers: Vec<Target>,
+) -> Outcome {
+    // On the connection of the heartbeats, which this thread serves.
+    let call = |target, request, wait| {
+        pool.call(target, Class::Gossip, 0, request, Body::new(), clock.now() + wait)
+    };
+    let is_gone = match call(target, Request::Ping, PROBE_WAIT).await {
+        Ok(reply) if reply.answer == Answer::Pong => return Outcome::Answers,
+        Err(CallError::NotSent { nobody_listens, .. }) => nobody_listens,
+        _ => false,
+    };
+    let others = helpers.into_iter().map(|it| call(it, Request::Probe { host }, INDIRECT_WAIT));
+    let answers = join_all(others).await;
+    if answers.iter().flatten().any(|reply| reply.answer == Answer::Pong) {
+        return Outcome::Answers;
+    }
+    if is_gone { Outcome::Gone } else { Outcome::Silent }
 }
 
 /// chitchat's messages over the internode connections.
