@@ -14,6 +14,7 @@ mod alter;
 mod change;
 mod schema;
 mod snapshot;
+mod speculative;
 mod stored;
 mod value;
 
@@ -24,6 +25,7 @@ pub use schema::{
     TableId, TableSpec,
 };
 pub use snapshot::{KeyspaceEntry, Life, Snapshot};
+pub use speculative::{NoSpeculativeRetry, Percentile, SpeculativeRetry};
 pub use stored::DecodeError;
 pub(crate) use stored::FirstForm;
 pub use value::{ClusterMetadata, Member, Secret, Secrets};

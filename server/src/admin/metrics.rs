@@ -64,6 +64,11 @@ fn cluster(registry: &mut Registry, state: &AdminState) {
     counter(registry, "peer_connections_corrupt", corrupt, &peers.corrupt);
     let silent = "Connections between nodes that were open and silent, and given up";
     counter(registry, "peer_connections_silent", silent, &peers.silent);
+    let latencies = &state.latencies;
+    let spares = "Reads that asked one replica more because others were slow";
+    counter(registry, "speculative_reads", spares, &latencies.spares);
+    let won = "Reads that such a replica has helped";
+    counter(registry, "speculative_reads_won", won, &latencies.spares_won);
     let taken = "Times a node was taken for dead";
     total(registry, "nodes_taken_for_dead", taken, state.cluster.deaths());
     let ready = u64::from(state.unready_because().is_none());

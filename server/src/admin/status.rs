@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cluster::Cluster;
 use crate::commits::Commits;
-use crate::coord::CoordCounters;
+use crate::coord::{CoordCounters, Latencies};
 use crate::front::FrontCounters;
 use crate::metadata::Snapshot;
 use crate::node::Skews;
@@ -36,6 +36,8 @@ pub struct AdminState {
     pub replica: Arc<Replica>,
     /// What did not reach other nodes.
     pub peers: Arc<PeerCounters>,
+    /// How fast they answer, and what that has led to.
+    pub latencies: Arc<Latencies>,
     /// What is on disk.
     pub engine: Arc<dyn Engine>,
     /// How far the clocks of others are from this one's.

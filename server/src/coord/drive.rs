@@ -6,6 +6,7 @@
 //! blind     cells, sent to all replicas
 //! read      one row                                         range     a stretch of keys, a scan
 //! mend      after the answer: hints of what some have missed
+//! spare     one replica more, where those that were asked are slow
 //! ```
 
 mod blind;
@@ -15,12 +16,14 @@ mod mend;
 mod place;
 mod range;
 mod read;
+mod spare;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::Either;
 use ring::HostId;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -28,15 +31,14 @@ use tokio::time::Instant;
 pub use self::counters::CoordCounters;
 pub use self::mend::MENDINGS_MAX;
 use self::place::Place;
+use self::spare::kind_of;
+use super::latency::Latencies;
 use super::request::Patience;
 use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
 use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request, Target};
 use crate::register::Keeper;
 use crate::replica::{Missed, Replica};
-
-/// A read that is not answered after this part of its time asks one replica more.
-const SLOW_PART: u32 = 10;
 
 /// Carries out clients' operations on rows.
 #[derive(Debug, Clone)]
@@ -63,6 +65,8 @@ pub struct Coordinator {
     pub counters: Arc<CoordCounters>,
     /// One permit for each write that is waited for after its answer.
     pub mending: Arc<Semaphore>,
+    /// How fast other nodes answer.
+    pub latencies: Arc<Latencies>,
 }
 
 impl Coordinator {
@@ -81,11 +85,6 @@ impl Coordinator {
         missed.iter().copied().filter(is_hinted).collect()
     }
 
-    /// When those that were asked now are slow.
-    fn slow_at(&self) -> Instant {
-        self.clock.now() + self.patience.read / SLOW_PART
-    }
-
     fn call(
         &self,
         place: &Place,
@@ -97,7 +96,12 @@ impl Coordinator {
         let member = place.snapshot.member(to).expect("replicas are members of their epoch");
         let target = Target { address: member.internode, host: Some(to) };
         let epoch = place.snapshot.epoch();
+        let kind = kind_of(&request);
         let call = self.pool.call(target, Class::Rows, epoch, request, body, deadline);
+        let call = match kind {
+            Some(kind) => Either::Left(self.timed(to, kind, Box::pin(call))),
+            None => Either::Right(call),
+        };
         let keeper = Arc::clone(&self.keeper);
         async move {
             let reply = call.await?;

@@ -8,6 +8,7 @@ use types::CqlType;
 
 use super::change::ChangeError;
 use super::schema::{COLUMN_IDS_MAX, COLUMNS_MAX, Column, ColumnId, ColumnKind, Table};
+use super::speculative::SpeculativeRetry;
 
 /// What ALTER TABLE makes different.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub enum Alteration {
         comment: Option<String>,
         /// Whether stand-ins count from now on, if the statement says.
         sloppy_quorum: Option<bool>,
+        /// When reads ask one replica more from now on, if the statement says.
+        speculative_retry: Option<SpeculativeRetry>,
     },
 }
 
@@ -58,9 +61,10 @@ impl Alteration {
             Self::Rename { columns, if_exists } => {
                 columns.iter().try_for_each(|(from, to)| rename(table, from, to, *if_exists))
             }
-            Self::Options { comment, sloppy_quorum } => {
+            Self::Options { comment, sloppy_quorum, speculative_retry } => {
                 table.comment = comment.clone().unwrap_or_else(|| table.comment.clone());
                 table.sloppy_quorum = sloppy_quorum.unwrap_or(table.sloppy_quorum);
+                table.speculative_retry = speculative_retry.unwrap_or(table.speculative_retry);
                 Ok(())
             }
         }

@@ -428,6 +428,7 @@ fn table(spec: &TableSpec, id: TableId, conflict: Conflict) -> Table {
         name: spec.name.clone(),
         conflict,
         sloppy_quorum: conflict.is_sloppy_by_default(),
+        speculative_retry: spec.speculative_retry,
         columns,
         comment: spec.comment.clone(),
         next_column,

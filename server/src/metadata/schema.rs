@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use types::CqlType;
 use types::Order;
 
+use super::speculative::SpeculativeRetry;
+
 /// How many columns a table may have.
 pub const COLUMNS_MAX: usize = 4_096;
 
@@ -91,6 +93,8 @@ pub struct TableSpec {
     pub conflict: Option<Conflict>,
     /// Whether stand-ins count, if the statement says.
     pub sloppy_quorum: Option<bool>,
+    /// When reads ask one replica more.
+    pub speculative_retry: SpeculativeRetry,
     /// Name, kind and type of each column; the partition key first, then the clustering key.
     pub columns: Vec<(String, ColumnKind, CqlType)>,
     /// The comment of the table.
@@ -113,6 +117,8 @@ pub struct Table {
     pub conflict: Conflict,
     /// Whether live nodes stand in for dead replicas and count towards a level.
     pub sloppy_quorum: bool,
+    /// When reads ask one replica more.
+    pub speculative_retry: SpeculativeRetry,
     /// The partition key in order, then the clustering key in order, then the rest by name.
     pub columns: Vec<Column>,
     /// The comment of the table.

@@ -7,7 +7,7 @@
 //! ```text
 //! 1  a table has no number for its next column: it is that behind the highest
 //! 2  a table has one; it does not say whether stand-ins count: none do
-//! 3  keyspaces and tables say it
+//! 3  keyspaces and tables say it, and tables when reads ask one replica more
 //! ```
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::schema::{Column, Conflict, Keyspace, Schema, Table, TableId};
+use super::speculative::SpeculativeRetry;
 use super::value::{ClusterMetadata, Member, Secrets};
 
 /// The version byte of the form that is written.
@@ -212,6 +213,18 @@ impl From<SecondTable> for Table {
         let FirstTable { id, epoch, keyspace, name, conflict, columns, comment } = first;
         // No release that wrote this form let others stand in, and a table keeps its promise.
         let sloppy_quorum = false;
-        Self { id, epoch, keyspace, name, conflict, sloppy_quorum, columns, comment, next_column }
+        let speculative_retry = SpeculativeRetry::DEFAULT;
+        Self {
+            id,
+            epoch,
+            keyspace,
+            name,
+            conflict,
+            sloppy_quorum,
+            speculative_retry,
+            columns,
+            comment,
+            next_column,
+        }
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn create_table(if_not_exists: bool) -> Change {
         name: "t".to_owned(),
         conflict: None,
         sloppy_quorum: None,
+        speculative_retry: SpeculativeRetry::DEFAULT,
         columns,
         comment: "a remark".to_owned(),
     };
@@ -275,6 +276,7 @@ fn a_comment_is_altered_where_the_statement_names_one() {
     let comment = |comment: Option<&str>| Alteration::Options {
         comment: comment.map(str::to_owned),
         sloppy_quorum: None,
+        speculative_retry: None,
     };
     assert_eq!(altered(&value, comment(Some("new"))).unwrap().comment, "new");
     let same = alter(comment(None), false).apply(&value, ChangeId(1));
@@ -441,10 +443,24 @@ fn stand_ins_count_where_table_keyspace_or_conflict_mode_say_so() {
 
 #[test]
 fn whether_stand_ins_count_is_altered_where_the_statement_says() {
-    let options =
-        |sloppy_quorum| alter(Alteration::Options { comment: None, sloppy_quorum }, false);
+    let options = |sloppy_quorum| {
+        let (comment, speculative_retry) = (None, None);
+        alter(Alteration::Options { comment, sloppy_quorum, speculative_retry }, false)
+    };
     let value = after(with_table(), &[options(Some(false))]);
     assert!(!value.schema.keyspaces["app"].tables["t"].sloppy_quorum);
+    assert_eq!(options(None).apply(&value, ChangeId(9)), Err(Declined::Nothing));
+}
+
+#[test]
+fn when_reads_ask_one_more_is_altered_where_the_statement_says() {
+    let options = |speculative_retry| {
+        let (comment, sloppy_quorum) = (None, None);
+        alter(Alteration::Options { comment, sloppy_quorum, speculative_retry }, false)
+    };
+    let value = after(with_table(), &[options(Some(SpeculativeRetry::Never))]);
+    let table = &value.schema.keyspaces["app"].tables["t"];
+    assert_eq!(table.speculative_retry, SpeculativeRetry::Never);
     assert_eq!(options(None).apply(&value, ChangeId(9)), Err(Declined::Nothing));
 }
 

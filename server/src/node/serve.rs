@@ -307,6 +307,7 @@ impl Parts {
             keeps_hints: keeps_hints(&config),
             counters: Arc::default(),
             mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
+            latencies: Arc::default(),
         });
         let (proposals, queued) = Proposals::new(
             Arc::clone(&cluster),
@@ -494,6 +495,7 @@ impl Parts {
             proposals: Arc::clone(&self.proposals),
             replica: Arc::clone(&self.replica),
             peers: Arc::clone(self.pool.counters()),
+            latencies: Arc::clone(&self.coordinator.latencies),
             engine: Arc::clone(&self.engine),
             skews: self.introduction.skews.clone(),
             coordination: Arc::clone(&self.coordinator.counters),

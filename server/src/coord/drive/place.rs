@@ -29,7 +29,8 @@ pub(super) struct Place {
     pub(super) snapshot: Arc<Snapshot>,
     /// Who is to hold the row; its tally counts for the level of the operation.
     pub(super) holders: Holders,
-    /// The replicas that are alive, this node first, its data center next.
+    /// The replicas that are alive: this node first, its data center next, in each the fast ones
+    /// first.
     pub(super) alive: Hosts,
 }
 
@@ -129,7 +130,12 @@ impl Coordinator {
         tally.check_alive(|host| alive.contains(&host)).map_err(PlaceError::Unavailable)?;
         let turn = self.random.below(near.len());
         near.rotate_left(turn);
-        near.sort_by_key(|host| (*host != me, datacenter(*host) != datacenter(me)));
+        let distance = |host: &HostId| (*host != me, datacenter(*host) != datacenter(me));
+        near.sort_by_key(distance);
+        let now = self.clock.now();
+        for equals in near.chunk_by_mut(|one, other| distance(one) == distance(other)) {
+            self.latencies.fast_first(equals, now);
+        }
         let holders = Holders { replicas, dead, stand_ins: stand_ins.into(), tally };
         Ok(Place { snapshot: Arc::clone(snapshot), holders, alive: near })
     }

@@ -15,6 +15,7 @@ use super::place::{News, PLACINGS_MAX, Place, keyspace_of};
 use super::{CoordCounters, Coordinator, len};
 use crate::coord::error::{PlaceError, ReadError};
 use crate::coord::gather::{Gather, Hosts};
+use crate::coord::latency::Kind;
 use crate::coord::page::{MergedPage, behind, merge_pages};
 use crate::coord::read::repairs_first;
 use crate::coord::request::RangeRead;
@@ -143,17 +144,20 @@ impl Coordinator {
         news: &mut News,
     ) -> Result<MergedPage, ReadError> {
         let begun_us = self.clock.wall_us();
-        let mut until = self.slow_at().min(deadline);
+        let retry = stretch.read.table.speculative_retry;
+        let mut spare = self.spare(retry, place, Kind::Stretch, deadline);
         let (mut gather, first) = Gather::begin(&place.alive, place.tally().clone());
         let ask = |of| self.ask_page(place, of, false, stretch, deadline);
         let mut asked: FuturesUnordered<_> = first.into_iter().map(ask).collect();
-        let helpers = self.helpers(place, stretch);
-        let helping = helpers.into_iter().map(|of| self.ask_page(place, of, true, stretch, until));
+        let (helpers, at_last) = (self.helpers(place, stretch), spare.at_last());
+        let helping =
+            helpers.into_iter().map(|of| self.ask_page(place, of, true, stretch, at_last));
         let helping = join_all(helping);
         let mut pages = Vec::new();
         while !gather.is_met() {
-            let another = match timeout_at(until, asked.next()).await {
+            let another = match timeout_at(spare.until(), asked.next()).await {
                 Ok(Some((from, Ok(page)))) => {
+                    spare.note_answered(from);
                     gather.on_answer(from);
                     pages.push((from, page));
                     None
@@ -162,11 +166,16 @@ impl Coordinator {
                     news.note(told);
                     gather.on_failed(from)
                 }
-                Err(_) if until < deadline => {
-                    until = deadline;
-                    gather.on_slow()
-                }
-                Ok(None) | Err(_) => return Err(gather.timeout()),
+                Err(_) => match spare.on_slow() {
+                    Some(true) => {
+                        let more = gather.on_slow();
+                        spare.note_asked(more);
+                        more
+                    }
+                    Some(false) => None,
+                    None => return Err(gather.timeout()),
+                },
+                Ok(None) => return Err(gather.timeout()),
             };
             asked.extend(another.map(ask));
         }

@@ -13,7 +13,8 @@ use super::place::{News, PLACINGS_MAX, Place};
 use super::write::row_list;
 use super::{CoordCounters, Coordinator};
 use crate::coord::error::ReadError;
-use crate::coord::read::{Asking, FoundRow, ReadOp, ReadStep};
+use crate::coord::latency::Kind;
+use crate::coord::read::{Asking, FoundRow, ReadOp, ReadStep, ReadSteps};
 use crate::coord::request::{RangeRead, RowRead};
 use crate::metadata::{Conflict, Table};
 use crate::peer::{Answer, Body, Reply, Request};
@@ -69,7 +70,8 @@ impl Coordinator {
         let conflict = read.table.conflict;
         let begun_us = self.clock.wall_us();
         let (mut op, mut steps) = ReadOp::ask(self.asking(place, read));
-        let mut until = self.slow_at().min(deadline);
+        let retry = read.table.speculative_retry;
+        let mut spare = self.spare(retry, place, Kind::Row, deadline);
         let mut asked = FuturesUnordered::new();
         loop {
             let mut outcome = None;
@@ -97,19 +99,30 @@ impl Coordinator {
                 }
                 return outcome;
             }
-            steps = match timeout_at(until, asked.next()).await {
-                Ok(Some((from, Heard::Row(row)))) => op.on_row(from, row),
-                Ok(Some((from, Heard::Digest(digest)))) => op.on_digest(from, digest),
+            steps = match timeout_at(spare.until(), asked.next()).await {
+                Ok(Some((from, Heard::Row(row)))) => {
+                    spare.note_answered(from);
+                    op.on_row(from, row)
+                }
+                Ok(Some((from, Heard::Digest(digest)))) => {
+                    spare.note_answered(from);
+                    op.on_digest(from, digest)
+                }
                 Ok(Some((to, Heard::Repaired(is_repaired)))) => op.on_repaired(to, is_repaired),
                 Ok(Some((from, Heard::Failed(told)))) => {
                     news.note(told);
                     op.on_failed(from)
                 }
-                Err(_) if until < deadline => {
-                    until = deadline;
-                    op.on_slow()
-                }
-                Ok(None) | Err(_) => op.on_deadline(),
+                Err(_) => match spare.on_slow() {
+                    Some(true) => {
+                        let more = op.on_slow();
+                        spare.note_asked(asked_of(&more));
+                        more
+                    }
+                    Some(false) => ReadSteps::new(),
+                    None => op.on_deadline(),
+                },
+                Ok(None) => op.on_deadline(),
             };
         }
     }
@@ -263,4 +276,12 @@ impl Coordinator {
 
 fn encoded(rows: &[(Bytes, RowCopy)]) -> Vec<(Bytes, Bytes)> {
     rows.iter().map(|(key, row)| (key.clone(), Bytes::from(row.encode()))).collect()
+}
+
+/// Whom the steps ask.
+fn asked_of(steps: &ReadSteps) -> Option<HostId> {
+    steps.iter().find_map(|step| match step {
+        ReadStep::AskRow { of, .. } | ReadStep::AskDigest { of } => Some(*of),
+        _ => None,
+    })
 }

@@ -23,7 +23,7 @@ use crate::coord::{
 };
 use crate::metadata::{
     Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
-    Snapshot, Table, TableSpec,
+    Snapshot, SpeculativeRetry, Table, TableSpec,
 };
 use crate::network::TcpNetwork;
 use crate::peer::{
@@ -208,6 +208,7 @@ fn metadata(members: &[(HostId, SocketAddr)]) -> ClusterMetadata {
         name: name.to_owned(),
         conflict: Some(conflict),
         sloppy_quorum: Some(false),
+        speculative_retry: SpeculativeRetry::DEFAULT,
         columns: vec![("k".to_owned(), ColumnKind::Partition(0), CqlType::Int)],
         comment: String::new(),
     };
@@ -298,6 +299,7 @@ impl Restarted {
             keeps_hints: true,
             counters: Arc::default(),
             mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
+            latencies: Arc::default(),
         };
         Self { coordinator, commits, peers: [one, other], table, cells, may_commit }
     }

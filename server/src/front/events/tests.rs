@@ -13,7 +13,7 @@ use wire::{Schema, SchemaChange, StatusChange, TopologyChange};
 use super::*;
 use crate::metadata::{
     Change, ClusterMetadata, ColumnKind, Conflict, Founding, Keyspace, Member, Secret, Secrets,
-    TableSpec,
+    SpeculativeRetry, TableSpec,
 };
 
 const ALL: [EventKind; 3] =
@@ -70,6 +70,7 @@ fn create_table(keyspace: &str, name: &str, comment: &str) -> Change {
         name: name.to_owned(),
         conflict: None,
         sloppy_quorum: None,
+        speculative_retry: SpeculativeRetry::DEFAULT,
         columns: vec![("k".to_owned(), ColumnKind::Partition(0), CqlType::Int)],
         comment: comment.to_owned(),
     };

@@ -105,6 +105,7 @@ fn front() -> Arc<Front> {
         keeps_hints: true,
         counters: Arc::default(),
         mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
+        latencies: Arc::default(),
     };
     let local = LocalNode {
         host: me,

@@ -44,12 +44,12 @@ fn alteration(asked: &Asked) -> Result<Alteration, PlanError> {
         }
         Asked::Retype { .. } => return Err(PlanError::unsupported("ALTER TABLE … ALTER … TYPE")),
         Asked::Options(properties) => {
-            let Options { comment, conflict, sloppy_quorum } =
+            let Options { comment, conflict, sloppy_quorum, speculative_retry } =
                 Options::read(&properties.properties)?;
             if conflict.is_some() {
                 return Err(DefinitionError::ConflictFixed.into());
             }
-            Alteration::Options { comment, sloppy_quorum }
+            Alteration::Options { comment, sloppy_quorum, speculative_retry }
         }
     })
 }

@@ -78,6 +78,15 @@ pub enum DefinitionError {
         /// What was given.
         given: String,
     },
+    /// A speculative retry that there is not.
+    #[error(
+        "speculative_retry must be a percentile like '99p', a time like '50ms', 'ALWAYS' or \
+         'NEVER', not '{given}'"
+    )]
+    SpeculativeRetry {
+        /// What was given.
+        given: String,
+    },
     /// Another conflict mode for rows that are there.
     #[error("conflict is fixed when a table is created: it cannot be altered")]
     ConflictFixed,
@@ -167,6 +176,7 @@ impl DefinitionError {
             | Self::NoReplicas
             | Self::StrategyOption { .. }
             | Self::Conflict { .. }
+            | Self::SpeculativeRetry { .. }
             | Self::ConflictFixed => wire::ErrorKind::Config,
             _ => wire::ErrorKind::Invalid,
         }

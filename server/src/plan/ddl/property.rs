@@ -5,7 +5,7 @@
 use sql::{Literal, Property, PropertyValue};
 
 use super::DefinitionError;
-use crate::metadata::Conflict;
+use crate::metadata::{Conflict, SpeculativeRetry};
 use crate::plan::PlanError;
 
 /// An option that is a map of texts, as `replication` is.
@@ -64,6 +64,12 @@ pub(super) fn conflict(property: &Property) -> Result<Conflict, PlanError> {
         "lww" => Ok(Conflict::Lww),
         _ => Err(DefinitionError::Conflict { given }.into()),
     }
+}
+
+/// When reads ask one replica more.
+pub(super) fn speculative_retry(property: &Property) -> Result<SpeculativeRetry, PlanError> {
+    let given = text(property)?;
+    given.parse().map_err(|_| DefinitionError::SpeculativeRetry { given }.into())
 }
 
 /// An option that nothing has.

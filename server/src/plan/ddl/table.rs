@@ -9,7 +9,7 @@ use types::{CqlType, Order};
 
 use super::kind::{check_key, column_type};
 use super::{DefinitionError, created, dropped, new_column_name, new_name, own_keyspace, property};
-use crate::metadata::{COLUMNS_MAX, Change, ColumnKind, Conflict, TableSpec};
+use crate::metadata::{COLUMNS_MAX, Change, ColumnKind, Conflict, SpeculativeRetry, TableSpec};
 use crate::plan::catalog::Session;
 use crate::plan::{PlanError, SchemaPlan, TruncatePlan};
 
@@ -19,6 +19,7 @@ pub(super) struct Options {
     pub(super) comment: Option<String>,
     pub(super) conflict: Option<Conflict>,
     pub(super) sloppy_quorum: Option<bool>,
+    pub(super) speculative_retry: Option<SpeculativeRetry>,
 }
 
 pub(super) fn create(create: &CreateTable, session: Session<'_>) -> Result<SchemaPlan, PlanError> {
@@ -30,9 +31,11 @@ pub(super) fn create(create: &CreateTable, session: Session<'_>) -> Result<Schem
     let options = Options::read(&create.properties.properties)?;
     let columns = columns(create, &name)?;
     let schema = wire::Schema::Table { keyspace: keyspace.clone(), table: name.clone() };
-    let Options { comment, conflict, sloppy_quorum } = options;
+    let Options { comment, conflict, sloppy_quorum, speculative_retry } = options;
+    let speculative_retry = speculative_retry.unwrap_or_default();
     let comment = comment.unwrap_or_default();
-    let spec = TableSpec { keyspace, name, conflict, sloppy_quorum, columns, comment };
+    let spec =
+        TableSpec { keyspace, name, conflict, sloppy_quorum, speculative_retry, columns, comment };
     // The default is known when the statement is executed; see `Definition::bind`.
     let default_conflict = Conflict::Siblings;
     let if_not_exists = create.if_not_exists;
@@ -58,6 +61,9 @@ impl Options {
             match property.name.text.as_str() {
                 "comment" => options.comment = Some(property::text(property)?),
                 "conflict" => options.conflict = Some(property::conflict(property)?),
+                "speculative_retry" => {
+                    options.speculative_retry = Some(property::speculative_retry(property)?);
+                }
                 "sloppy_quorum" => options.sloppy_quorum = Some(property::boolean(property)?),
                 "default_time_to_live" if property::integer(property)? != 0 => {
                     return Err(PlanError::unsupported("default_time_to_live"));
@@ -78,7 +84,7 @@ fn check_tuning(property: &Property) -> Result<(), DefinitionError> {
         "caching" | "compaction" | "compression" | "extensions" => {
             property::map(property)?;
         }
-        "additional_write_policy" | "memtable" | "read_repair" | "speculative_retry" => {
+        "additional_write_policy" | "memtable" | "read_repair" => {
             property::text(property)?;
         }
         "allow_auto_snapshot" | "cdc" | "incremental_backups" => {

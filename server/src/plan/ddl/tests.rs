@@ -6,7 +6,7 @@ use ring::Strategy;
 use types::{CqlType, Order};
 use wire::{ErrorCode, Schema, SchemaChange};
 
-use crate::metadata::{Alteration, Change, ColumnKind, Conflict, TableSpec};
+use crate::metadata::{Alteration, Change, ColumnKind, Conflict, SpeculativeRetry, TableSpec};
 use crate::plan::fixture::Fixture;
 use crate::plan::{Plan, PlanError, SchemaPlan};
 
@@ -85,6 +85,7 @@ fn options_of_storage_are_taken_and_have_no_effect() {
          conflict = 'siblings' AND extensions = {} AND memtable = 'default'",
     );
     let plain = spec("CREATE TABLE x (k int PRIMARY KEY)");
+    assert_eq!(plain.speculative_retry, SpeculativeRetry::DEFAULT);
     assert_eq!(
         tuned,
         TableSpec { conflict: Some(Conflict::Siblings), sloppy_quorum: Some(false), ..plain }
@@ -258,6 +259,11 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
         "not 'sometimes'",
     ),
     (
+        "CREATE TABLE x (k int PRIMARY KEY) WITH speculative_retry = 'MIN(99p,50ms)'",
+        ErrorCode::Config,
+        "a percentile like '99p', a time like '50ms', 'ALWAYS' or 'NEVER', not 'MIN(99p,50ms)'",
+    ),
+    (
         "CREATE TABLE x (k int PRIMARY KEY) WITH sloppy_quorum = 'often'",
         ErrorCode::Config,
         "It should be true or false",
@@ -425,11 +431,15 @@ fn alterations_become_changes_and_events() {
     assert_eq!(alteration("ALTER TABLE t RENAME IF EXISTS k TO \"Key\""), renamed);
     let options = |comment: Option<&str>, sloppy_quorum| {
         let comment = comment.map(str::to_owned);
-        Alteration::Options { comment, sloppy_quorum }
+        Alteration::Options { comment, sloppy_quorum, speculative_retry: None }
     };
     let commented = alteration("ALTER TABLE t WITH comment = 'x' AND gc_grace_seconds = 5");
     assert_eq!(commented, options(Some("x"), None));
     assert_eq!(alteration("ALTER TABLE t WITH compression = {}"), options(None, None));
+    let retried = alteration("ALTER TABLE t WITH speculative_retry = '50ms'");
+    let speculative_retry = Some(SpeculativeRetry::After { ms: 50 });
+    let wanted = Alteration::Options { comment: None, sloppy_quorum: None, speculative_retry };
+    assert_eq!(retried, wanted);
     let strict = alteration("ALTER TABLE t WITH sloppy_quorum = false");
     assert_eq!(strict, options(None, Some(false)));
 }

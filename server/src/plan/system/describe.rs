@@ -6,7 +6,7 @@ use types::Order;
 use uuid::Uuid;
 
 use super::{Part, SystemTable, View, tables};
-use crate::metadata::{ColumnKind, Table};
+use crate::metadata::{ColumnKind, SpeculativeRetry, Table};
 
 /// A table as it is shown.
 pub(super) struct Described<'a> {
@@ -14,6 +14,7 @@ pub(super) struct Described<'a> {
     pub(super) name: &'a str,
     pub(super) id: Uuid,
     pub(super) comment: &'a str,
+    pub(super) speculative_retry: SpeculativeRetry,
     pub(super) columns: Vec<DescribedColumn<'a>>,
 }
 
@@ -62,6 +63,7 @@ fn of_table<'a>(view: &View<'_>, table: &'a Table) -> Described<'a> {
         name: &table.name,
         id: uuid_of(&[cluster.as_bytes(), &table.id.0.to_be_bytes()]),
         comment: &table.comment,
+        speculative_retry: table.speculative_retry,
         columns: columns.collect(),
     }
 }
@@ -83,7 +85,8 @@ fn of_system(table: &'static SystemTable) -> Described<'static> {
     let columns = columns.collect();
     let id = uuid_of(&[table.keyspace.as_bytes(), b".", table.name.as_bytes()]);
     let SystemTable { keyspace, name, comment, .. } = table;
-    Described { keyspace, name, id, comment, columns }
+    let speculative_retry = SpeculativeRetry::DEFAULT;
+    Described { keyspace, name, id, comment, speculative_retry, columns }
 }
 
 /// A UUID that follows from these bytes.

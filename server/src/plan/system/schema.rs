@@ -251,7 +251,7 @@ fn table_row(table: &Described<'_>) -> Record {
         ("min_index_interval", Value::Int(128)),
         ("read_repair", text("BLOCKING")),
         ("read_repair_chance", Value::Double(0.0)),
-        ("speculative_retry", text("99p")),
+        ("speculative_retry", text(table.speculative_retry.to_string())),
     ]
 }
 

@@ -228,6 +228,10 @@ fn keyspaces_and_tables_show_what_was_defined() {
     let text =
         "SELECT conflict FROM system_views.tables WHERE keyspace_name = 'app' AND table_name = 't'";
     assert_eq!(texts(&fixture, text), ["siblings"]);
+    fixture.define("ALTER TABLE app.t WITH speculative_retry = '99.5PERCENTILE'");
+    let text = "SELECT speculative_retry FROM system_schema.tables \
+                WHERE keyspace_name = 'app' AND table_name = 't'";
+    assert_eq!(texts(&fixture, text), ["99.5p"]);
 }
 
 #[test]
