@@ -19,6 +19,17 @@ pub const MUTATIONS: &str = "starling_commit_mutations_total";
 /// Counts the rows that a store read by their key.
 pub const STORE_READS: &str = "starling_store_reads_total";
 
+/// Counts how often a node took another one for dead.
+pub const DEATHS: &str = "starling_nodes_taken_for_dead_total";
+/// Counts the connections between nodes that ended for corrupted bytes.
+pub const CORRUPT: &str = "starling_peer_connections_corrupt_total";
+/// Counts the connections between nodes that were open and silent.
+pub const SILENT: &str = "starling_peer_connections_silent_total";
+/// Counts the reads that asked one replica more because others were slow.
+pub const SPARES: &str = "starling_speculative_reads_total";
+/// Counts those of them that this has helped.
+pub const SPARES_WON: &str = "starling_speculative_reads_won_total";
+
 /// No answer of the admin port takes longer.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -92,6 +103,13 @@ pub fn status(node: IpAddr) -> Result<Status> {
         store: text(&value, "store_id")?,
         acceptors: acceptors.collect::<Result<_>>()?,
     })
+}
+
+/// What a node takes each member for, `up` or `down`, by host id.
+pub fn states(node: IpAddr) -> Result<BTreeMap<Uuid, String>> {
+    let value = api(node, "status")?;
+    let members = list(&value, "members")?.iter();
+    members.map(|member| Ok((text(member, "host_id")?.parse()?, text(member, "state")?))).collect()
 }
 
 /// The digest of each epoch's value, as a node learned them.

@@ -26,6 +26,18 @@ pub fn wall_us() -> i64 {
     i64::try_from(since.as_micros()).expect("no test runs in 292 000 years")
 }
 
+/// How long a test goes on: so many seconds as the environment names, or else the usual time.
+pub fn duration_of(name: &str, usual: Duration) -> Result<Duration> {
+    #[expect(clippy::disallowed_methods, reason = "a long run asks for more than a short one")]
+    match std::env::var(name) {
+        Ok(seconds) => {
+            let seconds = seconds.parse();
+            Ok(Duration::from_secs(seconds.with_context(|| format!("{name} is no number"))?))
+        }
+        Err(_) => Ok(usual),
+    }
+}
+
 /// Looks again and again until `probe` has an answer; an error of `probe` ends the wait.
 pub fn until<T>(
     what: &str,

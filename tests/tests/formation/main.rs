@@ -1,6 +1,5 @@
 //! A cluster forms once, as one, whatever the order in which its nodes come.
 
-mod failure;
 mod first;
 mod lost_seed;
 
