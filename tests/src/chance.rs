@@ -1,5 +1,7 @@
 //! Chance in tests: a seed that is printed, and choices that follow from it.
 
+use anyhow::{Context as _, Result};
+
 use crate::wait;
 
 /// A generator of choices; the same seed makes the same ones.
@@ -12,6 +14,21 @@ impl Chance {
         let seed = wait::wall_us().cast_unsigned();
         eprintln!("SEED={seed} of {what}");
         Self::of(seed)
+    }
+
+    /// Choices of the seed that the environment names, or else of one that was never used; either
+    /// is printed.
+    pub fn asked_for(name: &str, what: &str) -> Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "a person repeats a run by its seed")]
+        let Ok(asked) = std::env::var(name) else { return Ok(Self::new(what)) };
+        let seed = asked.parse().with_context(|| format!("{name}={asked} is no seed"))?;
+        eprintln!("SEED={seed} of {what}, as asked for");
+        Ok(Self::of(seed))
+    }
+
+    /// Other choices that follow from these.
+    pub fn split(&mut self) -> Self {
+        Self::of(self.next())
     }
 
     /// The choices of a seed.
