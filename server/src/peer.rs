@@ -14,6 +14,7 @@ mod link;
 mod listen;
 mod message;
 mod pool;
+mod silence;
 
 pub use codec::{CodecError, Frame};
 pub use counters::PeerCounters;

@@ -8,17 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use ring::HostId;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::codec::FramedRead;
 
@@ -26,6 +24,7 @@ use super::codec::{self, CodecError, Frame, FrameDecoder};
 use super::counters::PeerCounters;
 use super::message::{Answer, Body, Class, Head, Hello, Request};
 use super::pool::{Introduce, PoolOptions, check_welcome};
+use super::silence::{Exchange, Hearing};
 use crate::network::{self, Reader, Writer};
 
 /// How many requests one write to the socket takes at most.
@@ -39,13 +38,6 @@ const QUEUE_BYTES_MAX: usize = 128 << 20;
 
 /// How long a failed dial answers for those who come after it.
 const REDIAL_AFTER: Duration = Duration::from_millis(100);
-
-/// After so many looks in vain a link asks for a word.
-const LOOKS_TO_ASK: u32 = 3;
-
-/// After so many it gives the connection up. Looks are counted, not time: a node that was stopped
-/// itself has not looked meanwhile.
-const LOOKS_TO_GIVE_UP: u32 = 10;
 
 /// The number of the request for a word, whose answer no caller waits for.
 const WORD: u64 = 0;
@@ -140,6 +132,11 @@ impl Outgoing {
 struct Pending(Mutex<BTreeMap<u64, Waiting>>);
 
 impl Pending {
+    /// Whether anybody waits.
+    fn is_awaited(&self) -> bool {
+        self.with(|pending| !pending.is_empty())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<u64, Waiting>) -> T) -> T {
         act(&mut self.0.lock().expect("nothing panics while it holds this lock"))
     }
@@ -343,12 +340,12 @@ impl Dialler {
         waiting: &mut mpsc::Receiver<Outgoing>,
     ) {
         let Connection { frames, writer, heard, peer } = connection;
-        let exchange = Exchange { heard, written: AtomicU64::new(0), word_due: Notify::new() };
+        let exchange = Exchange::new(heard);
         tokio::select! {
             biased;
             () = self.read(frames, &peer) => {}
             () = self.write(writer, &peer, first, waiting, &exchange) => {}
-            () = exchange.listen_in_vain(self.options.look_pause, &self.pending) => {
+            () = exchange.listen_in_vain(self.options.look_pause, || self.pending.is_awaited()) => {
                 PeerCounters::count(&self.faults.silent);
                 let (peer, class) = (self.address, self.class.name());
                 tracing::info!(%peer, class, "a connection is open and silent: it is given up");
@@ -397,7 +394,7 @@ impl Dialler {
                 }
                 if is_due {
                     out.clear();
-                    exchange.written.fetch_add(1, Ordering::Relaxed);
+                    exchange.note_written();
                 }
             }
             drop(batched);
@@ -462,58 +459,6 @@ struct Connection {
     writer: Writer,
     heard: Arc<AtomicU64>,
     peer: Arc<Hello>,
-}
-
-/// Whether what is written to a connection is answered by anything at all.
-struct Exchange {
-    /// How often bytes came.
-    heard: Arc<AtomicU64>,
-    /// How often bytes went.
-    written: AtomicU64,
-    /// A request for a word is to be written.
-    word_due: Notify,
-}
-
-impl Exchange {
-    /// Ends when an answer is due and nothing comes back, not even a word that was asked for.
-    async fn listen_in_vain(&self, look_pause: Duration, pending: &Pending) {
-        let now = || (self.heard.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed));
-        let ((mut heard, _), mut written, mut looks) = (now(), 0, 0);
-        while looks < LOOKS_TO_GIVE_UP {
-            sleep(look_pause).await;
-            let (heard_now, written_now) = now();
-            // Gossip has no answers: a word shows that it arrives.
-            let is_due = written_now != written || pending.with(|pending| !pending.is_empty());
-            if heard_now != heard || !is_due {
-                (heard, written, looks) = (heard_now, written_now, 0);
-                continue;
-            }
-            looks += 1;
-            if looks == LOOKS_TO_ASK {
-                self.word_due.notify_one();
-            }
-        }
-    }
-}
-
-/// A reader that tells when bytes come.
-struct Hearing {
-    reader: Reader,
-    heard: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Hearing {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let read = Pin::new(&mut self.reader).poll_read(cx, buf);
-        if read.is_ready() {
-            self.heard.fetch_add(1, Ordering::Relaxed);
-        }
-        read
-    }
 }
 
 /// Frames from the reading half of a connection.

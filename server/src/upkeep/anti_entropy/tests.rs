@@ -422,10 +422,8 @@ async fn what_is_hurried_waits_until_its_host_is_alive() {
 async fn only_replicas_of_the_living_table_are_answered_and_not_late() {
     let nodes = cluster(2, Conflict::Lww).await;
     let all = &nodes[0].all;
-    let question = repair::exchange::Question::Roots {
-        age_max_ms: 0,
-        roots: vec![(0, Digest::ZERO)],
-    };
+    let question =
+        repair::exchange::Question::Roots { age_max_ms: 0, roots: vec![(0, Digest::ZERO)] };
     let question = postcard::to_stdvec(&question).unwrap();
     let made_us = all.clock.wall_us();
     let asked = Asked { from: nodes[1].host, life: LIFE, is_fenced: false, made_us };
