@@ -123,11 +123,12 @@ impl Pump {
         self.corrupt(&mut bytes, condition);
         let now = now();
         if let Some(bytes_per_s) = condition.bytes_per_s {
-            let takes = bytes.len() as f64 / f64::from(bytes_per_s);
-            self.free_at = self.free_at.max(now) + Duration::from_secs_f64(takes);
+            let takes = Duration::from_secs(bytes.len() as u64) / bytes_per_s.max(1);
+            self.free_at = self.free_at.max(now) + takes;
         }
-        let jitter = self.chance.below(condition.jitter.as_micros() as usize + 1);
-        let due = now + condition.delay + Duration::from_micros(jitter as u64);
+        let jitter_ms = usize::try_from(condition.jitter.as_millis()).unwrap_or(0);
+        let jitter_ms = self.chance.below(jitter_ms + 1);
+        let due = now + condition.delay + Duration::from_millis(jitter_ms as u64);
         let due = due.max(if condition.bytes_per_s.is_some() { self.free_at } else { now });
         // Nothing overtakes what was said before it.
         let due = self.on_the_way.back().map_or(due, |last| last.due.max(due));

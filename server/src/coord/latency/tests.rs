@@ -154,7 +154,8 @@ proptest! {
         let mut sorted = took.clone();
         sorted.sort_unstable();
         let exact = sorted[took.len() * part as usize / 100];
-        let found = histogram.percentile(Percentile::of(part), now).unwrap().as_micros() as u64;
+        let found = histogram.percentile(Percentile::of(part), now).unwrap().as_micros();
+        let found = u64::try_from(found).unwrap();
         prop_assert!(exact < found && found <= exact + exact / 4 + 1, "{exact} {found}");
     }
 }
