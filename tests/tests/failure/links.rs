@@ -88,7 +88,7 @@ fn corrupted_bytes_are_counted_and_never_become_rows() -> Result<()> {
     let (cluster, hosts) = four_nodes("corruption")?;
     cluster.define(DEFINITIONS)?;
     for other in 1..4 {
-        cluster.links().set_between(0, other, &Condition::corrupting(3_000));
+        cluster.links().set_between(0, other, &Condition::corrupting(10_000));
     }
     let mut client = cluster.nodes()[0].client()?;
     let value = |key: i32| format!("{key}-").repeat(100);
