@@ -6,6 +6,7 @@
 #   SEED=7 make sim   one simulated run with its logs and its trace; SEEDS=1000: so many runs
 #   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
 #   make prove-repair a million rows on each of three nodes are compared and mended
+#   make prove-network ten minutes of busy cores, and of chaos on five real nodes
 #   make prove-power  500 power cuts and 100 damaged files; goes on where it was interrupted
 #   make fuzz         every fuzz target for FUZZ_S seconds
 #   make deny         licences, advisories and sources of the dependencies
@@ -17,7 +18,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := playground
 .DELETE_ON_ERROR:
-.PHONY: playground test prove proofs sim cluster prove-repair prove-power fuzz deny build deps build-deps
+.PHONY: playground test prove proofs sim cluster prove-repair prove-network prove-power fuzz deny build deps build-deps
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -85,6 +86,10 @@ cluster: deps build
 prove-repair: deps build
 	ANTI_ENTROPY_ROWS=1000000 cargo nextest run --release --locked --workspace --profile cluster \
 	    -E 'binary(=anti_entropy) and test(one_round)'
+
+prove-network: deps build
+	SATURATION_S=600 CHAOS_S=600 cargo nextest run --release --locked --workspace --profile prove \
+	    -E 'binary(=chaos) or binary(=failure) and test(saturation)'
 
 prove-power: deps build
 	PROVE=$(abspath $(TARGET))/prove POWER_CUTS=250 CORRUPTIONS=100 \
