@@ -1,4 +1,7 @@
-//! Damaged files: noticed or harmless, and the node serves again without help.
+//! Damaged files: noticed or harmless; the node serves again without help, with all that it had.
+//!
+//! What it cannot read any more comes from its peers, and until then it answers no read. A seed has lost
+//! its vote, as it must, which an operator gives back before the next file is damaged.
 //!
 //! `CORRUPTIONS` asks for more than `make test` makes, as `make prove-power` does.
 
@@ -23,10 +26,9 @@ const ROWS_MORE: u32 = 100;
 /// Behind its number a row holds so much.
 const PADDING: usize = 400;
 
-/// The node whose files are damaged. It is a seed, and loses its vote when it takes a new store id.
-const VICTIM: usize = 2;
+const NODES: usize = 3;
 
-/// A node is ready again, and a replica mended, within this time.
+/// A node stands still again, and replicas are equal, within this time.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// What a node says that finds damage.
@@ -42,7 +44,7 @@ const DAMAGE: &[&str] = &[
 ];
 
 #[test]
-fn a_damaged_file_is_noticed_or_harmless_and_the_node_serves_again_without_help() -> Result<()> {
+fn a_damaged_file_is_noticed_or_harmless_and_mended_from_peers_without_help() -> Result<()> {
     let count = match std::env::var_os("CORRUPTIONS") {
         None => CORRUPTIONS,
         Some(count) => count.to_str().and_then(|it| it.parse().ok()).context("a count")?,
@@ -68,8 +70,8 @@ struct Found {
 
 fn one_cluster(count: usize, chance: &mut Chance) -> Result<Found> {
     let listed = [log::PEER_LOSS, DAMAGE].concat();
-    let builder = Cluster::builder("corruption").set("store.memtable_bytes=1MiB");
-    let mut cluster = builder.listed(&listed).start()?;
+    let builder = Cluster::builder("corruption").nodes(NODES).set("repair.interval=1s");
+    let mut cluster = builder.set("store.memtable_bytes=1MiB").listed(&listed).start()?;
     cluster.define(&[
         "CREATE KEYSPACE app WITH replication = \
          {'class': 'SimpleStrategy', 'replication_factor': 3}",
@@ -81,21 +83,28 @@ fn one_cluster(count: usize, chance: &mut Chance) -> Result<Found> {
     let mut found = Found::default();
     while found.noticed + found.harmless < count {
         write(&cluster, &mut rows, ROWS_MORE)?;
-        let before = View::of(&cluster.nodes()[VICTIM], rows)?;
-        let Some(done) = damage_and_start(&mut cluster, chance)? else { continue };
-        let is_noticed = judge(&mut cluster, rows, &before).with_context(|| done.to_string())?;
+        let victim = chance.below(NODES);
+        let before = View::of(&cluster.nodes()[victim], rows)?;
+        let Some(done) = damage_and_start(&mut cluster, victim, chance)? else { continue };
+        let is_noticed = judge(&mut cluster, victim, rows, &before);
+        let is_noticed = is_noticed.with_context(|| done.to_string())?;
         eprintln!("    {}", if is_noticed { "noticed" } else { "harmless" });
         found.noticed += usize::from(is_noticed);
         found.harmless += usize::from(!is_noticed);
+        give_vote_back(&cluster)?;
     }
     cluster.finish()?;
     Ok(found)
 }
 
 /// Damages a file while the node is down, killed or stopped, or now and then while it serves.
-fn damage_and_start(cluster: &mut Cluster, chance: &mut Chance) -> Result<Option<Done>> {
+fn damage_and_start(
+    cluster: &mut Cluster,
+    victim: usize,
+    chance: &mut Chance,
+) -> Result<Option<Done>> {
     let kind = *chance.of_these(&KINDS);
-    let victim = cluster.node(VICTIM);
+    let victim = cluster.node(victim);
     let data = victim.data_dir();
     let is_serving = kind == Kind::Table && chance.below(2) == 0;
     match chance.below(2) {
@@ -115,20 +124,39 @@ fn damage_and_start(cluster: &mut Cluster, chance: &mut Chance) -> Result<Option
 
 /// Waits until the victim serves again, compares what it has and what all have, and returns whether it
 /// has noticed the damage: it has a new store id then.
-fn judge(cluster: &mut Cluster, rows: u32, before: &View) -> Result<bool> {
+fn judge(cluster: &mut Cluster, victim: usize, rows: u32, before: &View) -> Result<bool> {
     cluster.wait_ready()?;
-    let victim = &cluster.nodes()[VICTIM];
     // It begins anew when the damage is read for the first time, so it may be away for a while.
-    let after = wait::until_ok("the victim to stand still", LIMIT, || View::of(victim, rows))?;
+    let node = &cluster.nodes()[victim];
+    let after = wait::until_ok("the victim to stand still", LIMIT, || View::of(node, rows))?;
+    let is_noticed = after.store != before.store;
+    let lost = before.rows.difference(&after.rows).count();
+    ensure!(is_noticed || lost == 0, "{lost} rows are gone, and nobody has noticed");
     cluster.wait_ready()?;
     for node in cluster.nodes() {
         let all = read_all(node, rows, Consistency::Quorum)?;
         ensure!(all.len() == 2 * rows as usize, "{} of {rows} rows twice at QUORUM", all.len());
     }
-    let is_noticed = after.store != before.store;
-    let lost = before.rows.difference(&after.rows).count();
-    ensure!(is_noticed || lost == 0, "{lost} rows are gone, and nobody has noticed");
+    wait::until_ok("equal replicas", LIMIT, || {
+        let digests = cluster.nodes().iter().map(|node| admin::api(node.address(), "digests"));
+        let digests = digests.collect::<Result<Vec<_>>>()?;
+        ensure!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+        Ok(())
+    })?;
     Ok(is_noticed)
+}
+
+/// Does what the log of a seed with a new store id asks its operator to do.
+fn give_vote_back(cluster: &Cluster) -> Result<()> {
+    let states = cluster.nodes().iter().map(|node| admin::status(node.address()));
+    let states = states.collect::<Result<Vec<_>>>()?;
+    let acceptors = &states[0].acceptors;
+    let lost = acceptors.iter().find(|it| !states.iter().any(|state| state.store == **it));
+    let new = states.iter().find(|state| !acceptors.contains(&state.store));
+    if let (Some(lost), Some(new)) = (lost, new) {
+        cluster.command(0, &["seed", "replace", lost, &new.store])?;
+    }
+    Ok(())
 }
 
 /// What a node has by itself, and as which store.
