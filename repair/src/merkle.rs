@@ -160,7 +160,7 @@ mod tests {
         let mut bucket = BucketDigest::default();
         bucket.push(row);
         assert_eq!(hex(bucket.finish()), "a3e70de458697852df7d6b2bba83acf7");
-        assert_eq!(hex(root(&[row, Digest::ZERO, row])), "00");
+        assert_eq!(hex(root(&[row, Digest::ZERO, row])), "bdc9aad8b885641b474549abcd223157");
     }
 
     #[test]

@@ -118,9 +118,12 @@ fn repair(registry: &mut Registry, state: &AdminState) {
     counter(registry, "repair_bytes_received", "Bytes that exchanges received", bytes);
     counter(registry, "repair_bytes_sent", "Bytes that exchanges sent", &counters.bytes_sent);
     let exchanges = all.exchanges();
-    let oldest = exchanges.iter().map(|it| it.oldest_s.unwrap_or(u64::MAX)).max().unwrap_or(0);
+    let oldest = exchanges.iter().filter_map(|it| it.oldest_s).max().unwrap_or(0);
     let help = "Age of the oldest last complete exchange of any partition and peer";
     gauge(registry, "repair_last_complete_age_seconds", help, oldest);
+    let never = exchanges.iter().filter(|it| it.oldest_s.is_none()).count() as u64;
+    let help = "Tables and peers that were not exchanged completely since the start";
+    gauge(registry, "repair_never_complete", help, never);
     gauge(
         registry,
         "repair_hurried",

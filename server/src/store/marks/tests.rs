@@ -115,8 +115,9 @@ impl World {
                 self.engine.remove_range(Family::Rows, &ENDED.range()).unwrap();
             }
             Happening::Begin(slice) => {
+                let kept = self.slices[slice].kept.take();
                 let sequence = Some(self.engine.sequence());
-                self.slices[slice] = Digesting { sequence, ..self.slices[slice].clone() };
+                self.slices[slice] = Digesting { sequence, content: None, kept };
             }
             Happening::Scan(slice) => {
                 if self.slices[slice].sequence.is_some() {
