@@ -410,7 +410,7 @@ pub struct StoreConfig {
     pub cache_bytes: ByteSize,
     /// Memory for rows that are in the log but in no table file yet.
     pub memtable_bytes: ByteSize,
-    /// Room that must be free on the disk; below it writes are refused.
+    /// Room that must be free on the disk; below it writes are refused, below a quarter of it deletes too.
     pub reserve_bytes: ByteSize,
     /// How many writes may wait for the commit loop; further ones are refused.
     pub queue_max: u32,

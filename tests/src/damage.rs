@@ -65,13 +65,27 @@ pub struct Done {
     damage: Damage,
     file: PathBuf,
     at: usize,
-    length: usize,
+    sound: Vec<u8>,
+}
+
+impl Done {
+    /// Gives the file its sound bytes back, if it is still there: a table that nobody has read since.
+    pub fn undo(&self) -> Result<()> {
+        let is_table = self.file.extension().is_some_and(|found| found == "sst");
+        match OpenOptions::new().write(true).open(&self.file) {
+            Ok(file) if is_table => {
+                file.write_all_at(&self.sound, 0)?;
+                Ok(file.sync_all()?)
+            }
+            _ => Ok(()), // Every other file is read at each start.
+        }
+    }
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { damage, file, at, length } = self;
-        write!(f, "{damage:?} of {} at {at} of {length}", file.display())
+        let Self { damage, file, at, sound } = self;
+        write!(f, "{damage:?} of {} at {at} of {}", file.display(), sound.len())
     }
 }
 
@@ -111,8 +125,8 @@ pub fn damage(data: &Path, kind: Kind, chance: &mut Chance) -> Result<Option<Don
         return Ok(None);
     }
     let file = chance.of_these(&files).clone();
-    let mut content = fs::read(&file)?;
-    let length = content.len();
+    let sound = fs::read(&file)?;
+    let length = sound.len();
     let mut damage = *chance.of_these(&[Damage::Flip, Damage::Copy, Damage::Truncate]);
     if length < 2 * CHUNK && damage == Damage::Copy {
         damage = Damage::Flip;
@@ -121,18 +135,29 @@ pub fn damage(data: &Path, kind: Kind, chance: &mut Chance) -> Result<Option<Don
     let handle = OpenOptions::new().write(true).open(&file).context("cannot damage the file")?;
     match damage {
         Damage::Flip => {
-            content[at] ^= 1 << chance.below(8);
-            handle.write_all_at(&content[at..=at], at as u64)?;
+            handle.write_all_at(&[sound[at] ^ 1 << chance.below(8)], at as u64)?;
         }
         Damage::Copy => {
             let from = chance.below(length - CHUNK);
             let at = at.min(length - CHUNK);
-            handle.write_all_at(&content[from..from + CHUNK], at as u64)?;
+            handle.write_all_at(&sound[from..from + CHUNK], at as u64)?;
         }
         Damage::Truncate => handle.set_len(at as u64)?,
     }
     handle.sync_all()?;
-    Ok(Some(Done { damage, file, at, length }))
+    Ok(Some(Done { damage, file, at, sound }))
+}
+
+/// Flips a bit in the middle of the largest table: in a block of rows, which is a small part of it.
+pub fn flip_in_largest_table(data: &Path) -> Result<()> {
+    let mut tables = Kind::Table.files(data)?;
+    tables.sort_by_key(|path| fs::metadata(path).map_or(0, |metadata| metadata.len()));
+    let table = tables.pop().context("there is no table")?;
+    let content = fs::read(&table)?;
+    let middle = content.len() / 2;
+    let handle = OpenOptions::new().write(true).open(&table)?;
+    handle.write_all_at(&[content[middle] ^ 1], middle as u64)?;
+    Ok(handle.sync_all()?)
 }
 
 #[cfg(test)]
@@ -155,6 +180,8 @@ mod tests {
             // A chunk may have been copied over one like it: over itself.
             assert!(changed.is_empty() && done.damage == Damage::Copy || changed == [&done.file]);
             assert!(done.file.extension().unwrap() == "sst", "{done}");
+            done.undo().unwrap();
+            assert!(paths.iter().all(|path| fs::read(path).unwrap() == sound));
         }
         let none = damage(home.path(), Kind::Manifest, &mut Chance::of(1)).unwrap();
         assert_eq!(none, None);

@@ -59,8 +59,9 @@ impl<'a> Copying<'a> {
         source: &dyn Engine,
         ranges: &[(Family, KeyRange)],
     ) -> Result<Vec<(Family, KeyRange)>, EngineError> {
-        let mut gaps = Vec::new();
+        let mut all = Vec::new();
         for (family, range) in ranges {
+            let mut gaps = Vec::new();
             let mut open = VecDeque::from([Open { range: range.clone(), fruitless: 0 }]);
             while let Some(Open { range, fruitless }) = open.pop_front() {
                 let before = self.taken;
@@ -73,11 +74,12 @@ impl<'a> Copying<'a> {
                         self.cuts_left -= 1;
                         open.extend(halves.map(|range| Open { range, fruitless }));
                     }
-                    None => gaps.push((*family, gap)),
+                    None => gaps.push(gap),
                 }
             }
+            all.extend(joined(gaps).into_iter().map(|gap| (*family, gap)));
         }
-        Ok(gaps)
+        Ok(all)
     }
 
     /// Writes what is left and returns how much was copied.
@@ -142,6 +144,25 @@ impl<'a> Copying<'a> {
     }
 }
 
+/// The same stretches, those that touch as one.
+fn joined(mut gaps: Vec<KeyRange>) -> Vec<KeyRange> {
+    gaps.sort_by(|one, other| one.start().cmp(other.start()));
+    let mut joined: Vec<KeyRange> = Vec::new();
+    for gap in gaps {
+        match joined.last_mut() {
+            Some(last) if last.end() == Some(gap.start()) => {
+                let start = last.start().clone();
+                *last = match gap.end() {
+                    Some(end) => KeyRange::between(start, end.clone()),
+                    None => KeyRange::from(start),
+                };
+            }
+            _ => joined.push(gap),
+        }
+    }
+    joined
+}
+
 /// The two halves of a range, none of them empty; none where it is too narrow to be cut.
 fn halves(range: &KeyRange) -> Option<[KeyRange; 2]> {
     let start = range.start();
@@ -193,6 +214,16 @@ mod tests {
         }
         assert_eq!(middle(b"a", Some(b"a\0")), None);
         assert_eq!(middle(b"a", Some(b"a")), None);
+    }
+
+    #[test]
+    fn stretches_that_touch_are_joined() {
+        let between = |start: &'static str, end: &'static str| KeyRange::between(start, end);
+        let gaps = vec![between("c", "d"), between("a", "b"), between("b", "c"), between("x", "y")];
+        assert_eq!(joined(gaps), [between("a", "d"), between("x", "y")]);
+        assert_eq!(joined(vec![KeyRange::from("b"), between("a", "b")]), [KeyRange::from("a")]);
+        let range = KeyRange::all();
+        assert_eq!(joined(halves(&range).unwrap().to_vec()), [range]);
     }
 
     #[test]
