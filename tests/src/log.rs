@@ -5,6 +5,10 @@
 /// What the living say when another node dies or comes back; for tests that kill.
 pub const PEER_LOSS: &[&str] = &["is down", "unreachable", "connection", "cannot connect"];
 
+/// What they say where a greeting was long under way, or waited in a node that was stopped: it looks
+/// like a clock that is behind.
+pub const LATE_GREETING: &[&str] = &["the clocks of two nodes differ"];
+
 /// The warnings, errors and panics of a log that contain none of the listed phrases.
 pub fn unlisted<'log>(log: &'log str, listed: &[&str]) -> Vec<&'log str> {
     log.lines()

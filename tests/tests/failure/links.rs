@@ -15,8 +15,7 @@ const LONG: Duration = Duration::from_secs(12);
 
 fn four_nodes(name: &str) -> Result<(Cluster, Vec<Uuid>)> {
     let builder = Cluster::builder(name).nodes(4).behind_proxies();
-    // A greeting that was long under way looks like a clock that is behind.
-    let builder = builder.listed(log::PEER_LOSS).listed(&["the clocks of two nodes differ"]);
+    let builder = builder.listed(log::PEER_LOSS).listed(log::LATE_GREETING);
     let cluster = builder.start()?;
     let hosts = hosts(&cluster)?;
     wait_all_up(&cluster, &hosts)?;

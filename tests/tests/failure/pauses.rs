@@ -9,9 +9,14 @@ use starling_tests::{Cluster, admin, log};
 
 use super::{hosts, wait_all_up, wait_seen};
 
+fn four_nodes(name: &str) -> Result<Cluster> {
+    let builder = Cluster::builder(name).nodes(4);
+    builder.listed(log::PEER_LOSS).listed(log::LATE_GREETING).start()
+}
+
 #[test]
 fn a_paused_node_is_down_until_it_goes_on() -> Result<()> {
-    let mut cluster = Cluster::builder("sigstop").nodes(4).listed(log::PEER_LOSS).start()?;
+    let mut cluster = four_nodes("sigstop")?;
     let hosts = hosts(&cluster)?;
     for paused in [1, 3] {
         wait_all_up(&cluster, &hosts)?;
@@ -26,7 +31,7 @@ fn a_paused_node_is_down_until_it_goes_on() -> Result<()> {
 
 #[test]
 fn a_node_that_was_paused_takes_nobody_for_dead() -> Result<()> {
-    let mut cluster = Cluster::builder("observer").nodes(4).listed(log::PEER_LOSS).start()?;
+    let mut cluster = four_nodes("observer")?;
     let hosts = hosts(&cluster)?;
     wait_all_up(&cluster, &hosts)?;
     let observer = cluster.nodes()[0].address();
