@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Law: of every frame at least one copy is passed on, at the latest behind the next one that is
-//! not held. Pure: whoever calls decides what happens to a frame.
+//! not held, or when whoever calls has waited long enough. Pure: the caller decides what happens to a
+//! frame.
 
 /// How many frames are held at most.
 const HELD_MAX: usize = 8;
@@ -64,6 +65,16 @@ impl Meddler {
         out
     }
 
+    /// Whether some frame waits for the next one.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Passes on what waits, although no other frame has come.
+    pub fn release(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held).concat()
+    }
+
     fn next_frame(&mut self) -> Option<Vec<u8>> {
         let length = u32::from_be_bytes(*self.partial.first_chunk()?);
         let end = usize::try_from(length).ok()?.checked_add(4)?;
@@ -107,6 +118,16 @@ mod tests {
         let held = [Hold; HELD_MAX + 1];
         let order: Vec<u8> = [9].into_iter().chain(1..=8).collect();
         assert_eq!(passed(&held), frames(&order));
+    }
+
+    #[test]
+    fn what_is_held_is_passed_on_when_nothing_else_comes() {
+        let mut meddler = Meddler::default();
+        meddler.pass(&frames(&[0]), || Pass);
+        assert_eq!(meddler.pass(&frames(&[1]), || Hold), []);
+        assert!(meddler.is_holding());
+        assert_eq!(meddler.release(), frames(&[1]));
+        assert!(!meddler.is_holding());
     }
 
     #[test]

@@ -37,6 +37,13 @@ pub enum Planted {
     ReuseStoreId,
     /// A merge keeps one of two versions that read the same.
     CollapseEqual,
+    /// Stand-ins count at QUORUM on tables that allow none.
+    CountHintAtQuorum,
+    /// A read answers although whoever it found behind does not have the merged row.
+    SkipReadRepair,
+    /// A hint that was delivered is forgotten, and the row that was held, although a write has come in
+    /// between.
+    DeleteHintUncompared,
     /// Marks of written buckets are taken back when they were digested: writes that come meanwhile
     /// are lost sight of.
     ClearMarkEarly,
@@ -46,12 +53,15 @@ pub enum Planted {
 
 impl Planted {
     /// Every bug that can be planted.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::AcknowledgeBeforeSync,
         Self::AcknowledgeUnmade,
         Self::ReuseDot,
         Self::ReuseStoreId,
         Self::CollapseEqual,
+        Self::CountHintAtQuorum,
+        Self::SkipReadRepair,
+        Self::DeleteHintUncompared,
         Self::ClearMarkEarly,
         Self::LetBlankSeedVote,
     ];
@@ -70,6 +80,9 @@ impl Planted {
             Self::ReuseDot => "reuse_dot",
             Self::ReuseStoreId => "reuse_store_id",
             Self::CollapseEqual => "collapse_equal",
+            Self::CountHintAtQuorum => "count_hint_at_quorum",
+            Self::SkipReadRepair => "skip_read_repair",
+            Self::DeleteHintUncompared => "delete_hint_uncompared",
             Self::ClearMarkEarly => "clear_mark_early",
             Self::LetBlankSeedVote => "let_blank_seed_vote",
         }

@@ -36,6 +36,7 @@ use super::latency::Latencies;
 use super::request::Patience;
 use crate::clock::{Clock, Random};
 use crate::cluster::Cluster;
+use crate::config::Planted;
 use crate::peer::{Answer, Body, CallError, Class, Pool, Refusal, Reply, Request, Target};
 use crate::register::Keeper;
 use crate::replica::{Missed, Replica};
@@ -67,6 +68,8 @@ pub struct Coordinator {
     pub mending: Arc<Semaphore>,
     /// How fast other nodes answer.
     pub latencies: Arc<Latencies>,
+    /// A bug that tests look for.
+    pub planted: Planted,
 }
 
 impl Coordinator {

@@ -130,6 +130,13 @@ impl ReadError {
         Self::Timeout { level, received, required }
     }
 
+    /// Of those that `answered` counts enough have answered, and too few have the merged row on disk,
+    /// as `repaired` counts: so a later read might miss it.
+    pub(super) fn unrepaired(answered: &Tally, repaired: &Tally) -> Self {
+        let (level, required) = (answered.level(), answered.required());
+        Self::Timeout { level, received: repaired.received(), required }
+    }
+
     /// Of those that `tally` counts enough have answered, and none has seen all of the context.
     pub(super) fn behind(tally: &Tally) -> Self {
         let (level, received, required) = (tally.level(), tally.received(), tally.required());

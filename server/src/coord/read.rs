@@ -201,10 +201,17 @@ impl ReadOp {
         steps
     }
 
-    /// The deadline has come.
+    /// The deadline has come. Where enough have answered, and too few have the merged row or none
+    /// has seen enough, the client hears how many of those there are.
     pub fn on_deadline(&mut self) -> ReadSteps {
         let mut steps = ReadSteps::new();
-        self.answer(Err(ReadError::timeout(&self.answered())), &mut steps);
+        let answered = self.answered();
+        let error = match &self.stage {
+            Stage::Repairing { tally, .. } => ReadError::unrepaired(&answered, tally),
+            _ if answered.is_met() => ReadError::behind(&answered),
+            _ => ReadError::timeout(&answered),
+        };
+        self.answer(Err(error), &mut steps);
         steps
     }
 

@@ -308,6 +308,7 @@ impl Parts {
             counters: Arc::default(),
             mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
             latencies: Arc::default(),
+            planted,
         });
         let (proposals, queued) = Proposals::new(
             Arc::clone(&cluster),

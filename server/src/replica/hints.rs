@@ -12,6 +12,7 @@ use repair::hint::Hint;
 use ring::HostId;
 use smallvec::SmallVec;
 
+use super::planted::Bugs;
 use super::{FetchFailure, Replica, ReplicaCounters};
 use crate::store::commit::{CommitError, Mutation, View};
 use crate::store::engine::Family;
@@ -74,6 +75,7 @@ pub struct Delivered {
 struct Forget {
     delivered: Vec<Delivered>,
     counters: Arc<ReplicaCounters>,
+    bugs: Bugs,
 }
 
 impl Mutation for Forget {
@@ -89,9 +91,16 @@ impl Mutation for Forget {
     }
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
-        let Self { delivered, counters } = self;
+        let Self { delivered, counters, bugs } = self;
         let mut forgotten = 0;
         for Delivered { hint, hint_value, row, held } in delivered {
+            if bugs.forgets_uncompared() {
+                if held.is_some() {
+                    view.delete(Family::Rows, row);
+                }
+                view.delete(Family::Hints, hint);
+                continue;
+            }
             let damaged = |key: &[u8], error| counters.damaged(key, &error);
             let forgets_row = match held {
                 Some(held) => {
@@ -129,7 +138,8 @@ impl Replica {
     /// # Errors
     /// The store failed, or one of the rows cannot be read: some may be forgotten all the same.
     pub async fn forget(&self, delivered: Vec<Delivered>) -> Result<usize, CommitError> {
-        let forget = Forget { delivered, counters: Arc::clone(&self.counters) };
+        let (counters, bugs) = (Arc::clone(&self.counters), self.bugs);
+        let forget = Forget { delivered, counters, bugs };
         Ok(self.commits.submit(forget).await?.unwrap_or(0))
     }
 }
@@ -199,7 +209,8 @@ mod tests {
     }
 
     fn forget(committer: &mut Committer, delivered: Delivered) -> usize {
-        let forget = Forget { delivered: vec![delivered], counters: Arc::default() };
+        let (counters, bugs) = (Arc::default(), Bugs::default());
+        let forget = Forget { delivered: vec![delivered], counters, bugs };
         committer.run(forget).unwrap().unwrap()
     }
 

@@ -28,6 +28,11 @@ impl Bugs {
         }
     }
 
+    /// Whether what was delivered is forgotten even if something else is there by now.
+    pub(super) fn forgets_uncompared(self) -> bool {
+        self.0.is(Planted::DeleteHintUncompared)
+    }
+
     /// Whether rows that have come are to be acknowledged and forgotten.
     pub(super) fn leaves_unmade(self, rows: &[(Bytes, Bytes)]) -> bool {
         let digest = |(_, row): &(Bytes, Bytes)| crc32fast::hash(row);

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use server::metadata::{ClusterMetadata, Snapshot, TableId};
+use ring::HostId;
+use server::metadata::{ClusterMetadata, Conflict, Snapshot, TableId};
 use server::replica::RowCopy;
 use server::store::engine::Family;
 use server::store::keys::RowKey;
 use server::store::memory::MemoryDisk;
 use tests::promise::Fate;
+use tests::promise::replicas::{Copy, Difference, differences};
 
-use crate::host::Host;
+use crate::host::{Host, NODES, address};
 use crate::ledger::{Ledger, RowId};
 use crate::tables::{KEYSPACE, Table};
 
@@ -28,6 +30,66 @@ pub(crate) fn metadata(hosts: &[Rc<Host>]) -> Option<Snapshot> {
 fn chosen(host: &Host) -> Option<ClusterMetadata> {
     let bytes = host.disk().content(Family::Register).get(CHOSEN).cloned()?;
     ClusterMetadata::decode(&bytes).ok()
+}
+
+/// What is not yet as it should be when all is whole again: rows that differ between their replicas,
+/// rows that nodes hold for others, and hints.
+pub(crate) fn open_repairs(hosts: &[Rc<Host>]) -> Vec<String> {
+    let Some(metadata) = metadata(hosts) else { return Vec::new() };
+    let (mut groups, mut open) = (BTreeMap::new(), Vec::new());
+    for (node, host) in hosts.iter().enumerate() {
+        for (key, row) in rows(host) {
+            let Some((name, replicas)) = placed(&metadata, hosts, &key) else { continue };
+            if !replicas.contains(&node) {
+                open.push(format!("{node} holds {name} for others"));
+                continue;
+            }
+            let copies: &mut BTreeMap<String, Copy> = groups.entry(replicas.clone()).or_default();
+            for replica in replicas {
+                copies.entry(replica.to_string()).or_default();
+            }
+            let copy = copies.get_mut(&node.to_string()).expect("all replicas were entered");
+            copy.insert(key.to_vec(), row.to_vec());
+        }
+        let hints = host.disk().content(Family::Hints).len();
+        open.extend((hints > 0).then(|| format!("{node} has {hints} hints")));
+    }
+    for difference in groups.values().flat_map(differences) {
+        let Difference { key, lacking, contents } = difference;
+        let placed = placed(&metadata, hosts, &key.into());
+        let (name, replicas) = placed.expect("it was placed before");
+        open.push(format!(
+            "{name} differs: {contents} contents at {replicas:?}, none at {lacking:?}"
+        ));
+    }
+    open
+}
+
+/// The row under a key and the nodes that are its replicas; none where the key is of something else.
+fn placed(metadata: &Snapshot, hosts: &[Rc<Host>], key: &Bytes) -> Option<(String, Vec<usize>)> {
+    let (table, number) = row_of(metadata, key)?;
+    let partition = metadata.ring.partition_of(RowKey::read(key.clone()).ok()?.token());
+    let replicas = metadata.keyspaces.get(KEYSPACE)?.placement.replicas(partition);
+    let node = |host: &HostId| {
+        let at = metadata.member(*host)?.internode.ip();
+        (0..NODES).position(|node| address(node) == at).filter(|node| *node < hosts.len())
+    };
+    let replicas = replicas.iter().map(node).collect::<Option<_>>()?;
+    Some((format!("{} {number}", table.name()), replicas))
+}
+
+/// What has grown beyond its bounds on a node's disk: vectors of rows.
+pub(crate) fn excesses(hosts: &[Rc<Host>]) -> Vec<String> {
+    let is_long = |row: &Bytes| match RowCopy::decode(Conflict::Siblings, row) {
+        Ok(RowCopy::Siblings(row)) => row.vector().is_long(),
+        _ => false,
+    };
+    let long = |host: &Rc<Host>| rows(host).values().filter(|row| is_long(row)).count();
+    let long: usize = hosts.iter().map(long).sum();
+    (long > 0)
+        .then(|| format!("{long} rows have more actors than they should"))
+        .into_iter()
+        .collect()
 }
 
 /// Compares the metadata that all nodes have in the end with what was promised: all have the same,

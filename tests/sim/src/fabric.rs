@@ -10,6 +10,8 @@
 //!
 //! Law: what happens depends on nothing but the seed and what was sent and cut before.
 
+mod meddling;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::poll_fn;
@@ -23,11 +25,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use server::clock::Random;
 use server::network::{Connection, Listening, Network, PEER_SILENCE_MAX, Purpose};
-use tests::meddler::{Meddler, Meddling};
+use tests::meddler::Meddling;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use turmoil::net::{TcpListener, TcpStream};
 
+use self::meddling::MeddlingReader;
 use crate::record::{Record, digest};
 
 /// Of so many messages one is doubled, and one is held back, where messages are meddled with.
@@ -206,11 +209,11 @@ impl Fabric {
         let (reading, writing) = (end(state.next_half()), end(state.next_half()));
         drop(state);
         Ok(Connection {
-            reader: Box::new(TracedReader { end: reading, inner: reader }),
-            writer: match carries {
-                "requests" | "replies" => Box::new(TracedWriter { end: writing, inner: writer }),
-                _ => Box::new(MeddlingWriter::new(TracedWriter { end: writing, inner: writer })),
+            reader: match carries {
+                "requests" | "replies" => Box::new(TracedReader { end: reading, inner: reader }),
+                _ => Box::new(MeddlingReader::new(TracedReader { end: reading, inner: reader })),
             },
+            writer: Box::new(TracedWriter { end: writing, inner: writer }),
         })
     }
 }
@@ -345,56 +348,6 @@ impl AsyncWrite for TracedWriter {
             Poll::Ready(Err(_)) => end.note("fail", &[]),
         }
         polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
-}
-
-/// What one node says to another: whole frames, some of them twice or out of order.
-struct MeddlingWriter {
-    inner: TracedWriter,
-    meddler: Meddler,
-    /// What is still to be written of the bytes that were handed in last, after meddling.
-    open: Vec<u8>,
-    /// How many bytes were handed in last.
-    taken: usize,
-}
-
-impl MeddlingWriter {
-    fn new(inner: TracedWriter) -> Self {
-        Self { inner, meddler: Meddler::default(), open: Vec::new(), taken: 0 }
-    }
-}
-
-impl AsyncWrite for MeddlingWriter {
-    /// Takes all bytes at once, and is ready when what became of them is written. Whoever has to
-    /// wait hands the same bytes in again, and maybe more behind them.
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let Self { inner, meddler, open, taken } = &mut *self;
-        if *taken == 0 {
-            let (from, to) = (inner.end.local.ip(), inner.end.remote.ip());
-            let fabric = &inner.end.fabric;
-            *open = meddler.pass(bytes, || fabric.meddling(from, to));
-            *taken = bytes.len();
-        }
-        while !open.is_empty() {
-            match Pin::new(&mut *inner).poll_write(context, open) {
-                Poll::Ready(Ok(count)) => drop(open.drain(..count)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(std::mem::take(taken)))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

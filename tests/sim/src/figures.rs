@@ -13,6 +13,8 @@ pub(crate) struct Figures {
     pub(crate) faults: u32,
     /// By the clock of the simulation.
     pub(crate) simulated: Duration,
+    /// How much of it passed after everything was mended until all replicas were equal.
+    pub(crate) settled: Duration,
     pub(crate) trace_lines: u64,
     /// A digest of the whole trace.
     pub(crate) trace: u64,
@@ -32,13 +34,14 @@ impl Figures {
     pub(crate) fn read(line: &str) -> Option<Self> {
         let numbers = line.split_once(": ")?.1.split(", ").map(|part| part.split(' ').next());
         let numbers: Vec<u64> = numbers.map(|it| it?.parse().ok()).collect::<Option<_>>()?;
-        let [acknowledged, statements, faults, simulated, trace_lines, cost, memory_mib] =
+        let [acknowledged, statements, faults, simulated, settled, trace_lines, cost, memory_mib] =
             *numbers.first_chunk()?;
         Some(Self {
             acknowledged: acknowledged.try_into().ok()?,
             statements: statements.try_into().ok()?,
             faults: faults.try_into().ok()?,
             simulated: Duration::from_millis(simulated),
+            settled: Duration::from_millis(settled),
             trace_lines,
             trace: 0,
             cost: Duration::from_millis(cost),
@@ -53,9 +56,10 @@ impl fmt::Display for Figures {
         write!(
             f,
             "{acknowledged} writes acknowledged, {statements} statements, {faults} faults, \
-             {} ms simulated, {trace_lines} lines of trace {trace:016x}, {} ms of CPU, \
+             {} ms simulated, {} ms until all were equal, {trace_lines} lines of trace {trace:016x}, {} ms of CPU, \
              {memory_mib} MiB",
             self.simulated.as_millis(),
+            self.settled.as_millis(),
             self.cost.as_millis(),
         )
     }

@@ -23,6 +23,9 @@ pub(crate) const NODES: u8 = 5;
 /// The nodes that agree on the metadata; the first of them all.
 const SEEDS: u8 = 3;
 
+/// Few, for there are few rows.
+const PARTITIONS: u32 = 8;
+
 /// The start of the simulation, in microseconds since the Unix epoch.
 const EPOCH_US: i64 = 1_790_000_000_000_000;
 
@@ -31,6 +34,11 @@ const SKEW_MAX: Duration = Duration::from_millis(200);
 
 /// How long a disk takes for a group of commits, at most.
 const SYNC_MAX: Duration = Duration::from_millis(3);
+
+/// The time between two rounds of anti-entropy, and how long a digest is trusted: short, so that a
+/// run need not wait for a row to be missed that vanished.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(2);
+const SCRUB_INTERVAL: Duration = Duration::from_secs(6);
 
 /// The address of a node.
 pub(crate) fn address(node: u8) -> IpAddr {
@@ -136,12 +144,14 @@ impl Host {
         let seed = |node| SocketAddr::new(address(node), config.internode.port).to_string();
         config.cluster.seeds = (0..SEEDS).map(seed).collect();
         config.cluster.nodes_min = u32::from(NODES);
-        config.cluster.partitions = 32;
+        config.cluster.partitions = PARTITIONS;
         config.listen.address = address(self.node);
         config.listen.insecure = true;
         config.timeouts.write = Duration::from_secs(1);
         config.timeouts.read = Duration::from_secs(2);
         config.timeouts.metadata = Duration::from_secs(4);
+        config.repair.interval = REPAIR_INTERVAL;
+        config.repair.scrub_interval = SCRUB_INTERVAL;
         config.testing.planted = self.planted;
         config
     }

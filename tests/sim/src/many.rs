@@ -22,8 +22,9 @@ struct Outcomes {
     runs: u32,
     found: u32,
     sum: Figures,
-    /// The dearest of all.
+    /// The dearest of all, and the one that took longest to settle.
     most: Duration,
+    most_settled: Duration,
     most_mib: u64,
 }
 
@@ -82,6 +83,7 @@ impl Outcomes {
             return true;
         };
         self.most = self.most.max(run.cost);
+        self.most_settled = self.most_settled.max(run.settled);
         self.most_mib = self.most_mib.max(run.memory_mib);
         self.sum.acknowledged += run.acknowledged;
         self.sum.statements += run.statements;
@@ -92,15 +94,16 @@ impl Outcomes {
     }
 
     fn summary(&self) -> String {
-        let Self { runs, found, sum, most, most_mib } = self;
+        let Self { runs, found, sum, most, most_mib, most_settled } = self;
         let mean = sum.cost.checked_div(runs - found).unwrap_or_default();
         format!(
             "{runs} seeds, {found} found something: {} writes acknowledged, {} statements, {} faults, \
-             {} s simulated; a seed costs {} ms of CPU, {} at most, and {most_mib} MiB at most",
+             {} s simulated, all equal within {} ms; a seed costs {} ms of CPU, {} at most, and {most_mib} MiB at most",
             sum.acknowledged,
             sum.statements,
             sum.faults,
             sum.simulated.as_secs(),
+            most_settled.as_millis(),
             mean.as_millis(),
             most.as_millis(),
         )

@@ -25,8 +25,16 @@ use crate::writer::{self, WRITERS, Writer};
 /// How long a run may take, in its own time.
 const RUN_MAX: Duration = Duration::from_mins(5);
 
-/// How long the cluster has to find together after everything is mended.
+/// How long the cluster has at least to find together after everything is mended, and how long at
+/// most until all replicas are equal and nobody holds anything for others.
 const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE_MAX: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether they are.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// More memory than this is too much for a handful of rows.
+const MEMORY_MIB_MAX: u64 = 100;
 
 /// With fewer acknowledged writes or faults a run proves nothing.
 const ACKNOWLEDGED_MIN: u32 = 40;
@@ -48,7 +56,10 @@ pub(crate) fn run(options: &Options) -> Result<Figures> {
     let unlisted = errors.lines().find(|line| !LISTED.iter().any(|listed| line.contains(listed)));
     ensure!(unlisted.is_none(), "a node logged {}", unlisted.unwrap_or_default());
     let trace = digest(record.text().as_bytes());
-    Ok(Figures { trace, trace_lines: record.count(), ..figures }.with_costs())
+    let figures = Figures { trace, trace_lines: record.count(), ..figures }.with_costs();
+    let memory_mib = figures.memory_mib;
+    ensure!(memory_mib < MEMORY_MIB_MAX, "the nodes took {memory_mib} MiB of memory");
+    Ok(figures)
 }
 
 fn simulate(options: &Options, record: &Record) -> Result<Figures> {
@@ -80,18 +91,21 @@ fn simulate(options: &Options, record: &Record) -> Result<Figures> {
     }
     let mut chaos =
         Chaos::new(seed, hosts.clone(), fabric.clone(), Rc::clone(&ledger), record.clone());
-    let mut mended_at = None;
+    let mut settling: Option<Settling> = None;
     loop {
         fabric.pass_time(sim.elapsed());
         if ledger.stage.get() == Stage::Working {
-            if ledger.done.get() < WRITERS {
-                chaos.pass_time(&mut sim);
-            } else if mended_at.is_none() {
-                chaos.end(&mut sim);
-                mended_at = Some(sim.elapsed());
-            }
-            if mended_at.is_some_and(|at| sim.elapsed() > at + SETTLE) {
-                ledger.stage.set(Stage::Checking);
+            match &mut settling {
+                None if ledger.done.get() < WRITERS => chaos.pass_time(&mut sim),
+                None => {
+                    chaos.end(&mut sim);
+                    settling = Some(Settling::since(sim.elapsed()));
+                }
+                Some(settling) => {
+                    if settling.is_over(sim.elapsed(), &hosts, &ledger, record) {
+                        ledger.stage.set(Stage::Checking);
+                    }
+                }
             }
         }
         let stepped = sim.step().map_err(|error| anyhow!("{error}"));
@@ -100,6 +114,7 @@ fn simulate(options: &Options, record: &Record) -> Result<Figures> {
         }
     }
     copies::check_metadata(&hosts, &ledger);
+    copies::excesses(&hosts).into_iter().for_each(|excess| ledger.is_wrong(excess));
     let (acknowledged, wrong) = (ledger.acknowledged.get(), ledger.wrong.borrow());
     ensure!(wrong.is_empty(), "{} promises broken: {}", wrong.len(), wrong.join("; "));
     ensure!(acknowledged >= ACKNOWLEDGED_MIN, "only {acknowledged} writes were acknowledged");
@@ -109,8 +124,45 @@ fn simulate(options: &Options, record: &Record) -> Result<Figures> {
         statements: ledger.statements.get(),
         faults: chaos.count,
         simulated: sim.elapsed(),
+        settled: settling.map(|settling| settling.took).unwrap_or_default(),
         ..Figures::default()
     })
+}
+
+/// The time after everything is mended.
+struct Settling {
+    since: Duration,
+    next_look: Duration,
+    /// How long it took until all replicas were equal.
+    took: Duration,
+}
+
+impl Settling {
+    fn since(now: Duration) -> Self {
+        Self { since: now, next_look: now + SETTLE, took: Duration::ZERO }
+    }
+
+    /// Whether all is as it should be; what is not when the time is up is noted.
+    fn is_over(
+        &mut self,
+        now: Duration,
+        hosts: &[Rc<Host>],
+        ledger: &Ledger,
+        record: &Record,
+    ) -> bool {
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + LOOK_EVERY;
+        self.took = now.saturating_sub(self.since);
+        let open = copies::open_repairs(hosts);
+        record.note_at(now, format_args!("open repairs: {open:?}"));
+        let is_late = self.took > SETTLE_MAX;
+        if is_late {
+            open.iter().for_each(|open| ledger.is_wrong(format!("not converged: {open}")));
+        }
+        is_late || open.is_empty()
+    }
 }
 
 /// What nodes log as errors.

@@ -1,9 +1,10 @@
 //! The tables that clients work on, and what each of them promises.
 //!
 //! ```text
-//! flock, latest    QUORUM writes and QUORUM reads: what is acknowledged is read, at once
-//! crowd, drift     every level: what is acknowledged is there when all is whole again
-//! echo             every level, equal content without contexts
+//! flock, latest    true replicas, QUORUM writes and QUORUM reads: what is acknowledged is read at once,
+//!                  and what was read once is read from then on
+//! crowd, drift     stand-ins, every level: what is acknowledged is there when all is whole again
+//! echo             stand-ins, every level, equal content without contexts
 //! ```
 
 use server::clock::Random;
@@ -52,7 +53,8 @@ impl Table {
         let name = self.name();
         format!(
             "CREATE TABLE IF NOT EXISTS {KEYSPACE}.{name} (k int PRIMARY KEY, v text) \
-             WITH conflict = '{conflict}'"
+             WITH conflict = '{conflict}' AND sloppy_quorum = {}",
+            !self.is_strict()
         )
     }
 
@@ -89,7 +91,8 @@ impl Table {
     }
 }
 
-const WRITE_LEVELS: [Consistency; 8] = [
+const WRITE_LEVELS: [Consistency; 9] = [
+    Consistency::Any,
     Consistency::One,
     Consistency::Two,
     Consistency::Three,

@@ -198,8 +198,12 @@ impl Writer {
     async fn read_siblings(&mut self, row: RowId) -> Result<Seen> {
         let owed = self.ledger.sibling(row, |row| row.owed());
         let seen = seen(&self.read(row, "context(), v").await?)?;
-        let owed = if self.ledger.is_held_to(row) { owed } else { siblings::Owed::default() };
+        let is_held_to = self.ledger.is_held_to(row);
+        let owed = if is_held_to { owed } else { siblings::Owed::default() };
         let wrong = self.ledger.sibling(row, |row| row.check(&owed, &seen.names));
+        if is_held_to {
+            self.ledger.sibling(row, |row| row.remember(&owed, &seen.names));
+        }
         wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
         Ok(seen)
     }
@@ -227,9 +231,13 @@ impl Writer {
     async fn read_latest(&mut self, row: RowId) -> Result<()> {
         let owed = self.ledger.latest(row, |row| row.owed());
         let found = self.read(row, "v").await?.texts("v")?;
-        let owed = owed.filter(|_| self.ledger.is_held_to(row));
+        let is_held_to = self.ledger.is_held_to(row);
+        let owed = owed.filter(|_| is_held_to);
         let found = found.first().map(String::as_str);
         let wrong = self.ledger.latest(row, |row| row.check(owed, found));
+        if is_held_to {
+            self.ledger.latest(row, |row| row.remember(owed, found));
+        }
         wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
         Ok(())
     }

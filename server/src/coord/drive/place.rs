@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use types::Consistency;
 
 use super::Coordinator;
+use crate::config::Planted;
 use crate::coord::error::PlaceError;
 use crate::coord::gather::Hosts;
 use crate::coord::sends::Holders;
@@ -99,6 +100,7 @@ impl Coordinator {
             keyspace = Ok(keyspace_of(&snapshot, table)?);
             is_sloppy &= table.sloppy_quorum;
         }
+        is_sloppy |= self.planted.is(Planted::CountHintAtQuorum);
         let partition = snapshot.ring.partition_of(token);
         self.place_in(&snapshot, keyspace?, partition, level, allows_stand_ins(level, is_sloppy))
     }

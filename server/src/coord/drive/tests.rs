@@ -300,6 +300,7 @@ impl Restarted {
             counters: Arc::default(),
             mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
             latencies: Arc::default(),
+            planted: Planted::None,
         };
         Self { coordinator, commits, peers: [one, other], table, cells, may_commit }
     }

@@ -133,14 +133,14 @@ fn what_a_write_quorum_has_is_answered_before_the_last_one_is_repaired() {
 }
 
 #[test]
-fn a_repair_that_fails_leaves_the_read_without_an_answer() {
+fn a_repair_that_fails_leaves_the_read_without_an_answer_and_tells_who_has_the_row() {
     for is_late in [true, false] {
         let (mut op, _) = op(Consistency::Quorum);
         op.on_row(host(1), Some(row(2)));
         op.on_digest(host(2), row(5).digest());
         op.on_row(host(2), Some(row(5)));
         let steps = if is_late { op.on_deadline() } else { op.on_repaired(host(1), false) };
-        assert_eq!(steps[..], [timeout(Consistency::Quorum, 2, 2)]);
+        assert_eq!(steps[..], [timeout(Consistency::Quorum, 1, 2)]);
     }
 }
 
