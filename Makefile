@@ -2,7 +2,7 @@
 #
 #   make playground   three real nodes and a shell
 #   make test         everything that must hold before a change goes in
-#   make prove        ten thousand simulated runs, every planted bug; goes on where it was stopped
+#   make prove        ten thousand simulated runs, every planted bug, and the three below; goes on where it was stopped
 #   SEED=7 make sim   one simulated run with its logs and its trace; SEEDS=1000: so many runs
 #   make cluster      only the tests with real processes; ONLY='test(name)' narrows them
 #   make prove-repair a million rows on each of three nodes are compared and mended
@@ -59,17 +59,25 @@ endif
 PROVED := $(TARGET)/prove
 SIM := $(TARGET)/release/sim
 SIM_FIRST := $(shell seq 1 500 9501)
-PROOFS := $(PROVED)/sim-planted.txt $(SIM_FIRST:%=$(PROVED)/sim-from-%.txt)
+SIM_PROOFS := $(PROVED)/sim-planted.txt $(SIM_FIRST:%=$(PROVED)/sim-from-%.txt)
+NODE_PROOFS := $(PROVED)/repair.txt $(PROVED)/network.txt $(PROVED)/power.txt
 
 prove: deps
 	cargo build --release --locked --workspace --bins
 	@mkdir -p $(PROVED)
-	@$(MAKE) --no-print-directory --keep-going proofs; outcome=$$?; \
-	    for proof in $(PROOFS); do \
-	        printf '%-20s %s\n' "$$(basename $$proof .txt)" "$$(cat $$proof 2>/dev/null || echo 'NOT PROVED')"; \
+	@outcome=0; $(MAKE) --no-print-directory --keep-going proofs || outcome=$$?; \
+	    for proof in $(SIM_PROOFS); do \
+	        printf '%-16s %s\n' "$$(basename $$proof .txt)" "$$(cat $$proof 2>/dev/null || echo 'NOT PROVED')"; \
+	    done; \
+	    for proof in $(NODE_PROOFS); do \
+	        printf '%-16s %s\n' "$$(basename $$proof .txt)" "$$(ls $$proof 2>/dev/null || echo 'NOT PROVED')"; \
 	    done; exit $$outcome
 
-proofs: $(PROOFS)
+proofs: $(SIM_PROOFS) $(NODE_PROOFS)
+
+# On real processes; the files hold what the tests have printed.
+$(NODE_PROOFS): $(PROVED)/%.txt: $(TARGET)/release/starling
+	$(MAKE) --no-print-directory prove-$* >$@ 2>&1 || { tail -n 50 $@; false; }
 
 $(PROVED)/sim-from-%.txt: $(SIM)
 	$(SIM) --seeds $*-$$(( $* + 499 )) >$@ || { cat $@; false; }

@@ -44,6 +44,8 @@ pub enum Planted {
     /// A hint that was delivered is forgotten, and the row that was held, although a write has come in
     /// between.
     DeleteHintUncompared,
+    /// The last traces of a removed row leave the disk although some replica may not have them.
+    PurgeEarly,
     /// Marks of written buckets are taken back when they were digested: writes that come meanwhile
     /// are lost sight of.
     ClearMarkEarly,
@@ -53,7 +55,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every bug that can be planted.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AcknowledgeBeforeSync,
         Self::AcknowledgeUnmade,
         Self::ReuseDot,
@@ -62,6 +64,7 @@ impl Planted {
         Self::CountHintAtQuorum,
         Self::SkipReadRepair,
         Self::DeleteHintUncompared,
+        Self::PurgeEarly,
         Self::ClearMarkEarly,
         Self::LetBlankSeedVote,
     ];
@@ -83,6 +86,7 @@ impl Planted {
             Self::CountHintAtQuorum => "count_hint_at_quorum",
             Self::SkipReadRepair => "skip_read_repair",
             Self::DeleteHintUncompared => "delete_hint_uncompared",
+            Self::PurgeEarly => "purge_early",
             Self::ClearMarkEarly => "clear_mark_early",
             Self::LetBlankSeedVote => "let_blank_seed_vote",
         }

@@ -459,6 +459,7 @@ impl Parts {
             random: self.random.clone(),
             age: self.config.gc.age,
             counters: Arc::clone(&self.purged),
+            planted: self.config.testing.planted,
         }
     }
 

@@ -10,6 +10,7 @@ use turmoil::Sim;
 use crate::fabric::Fabric;
 use crate::host::{Host, NODES};
 use crate::ledger::Ledger;
+use crate::plan::Plan;
 use crate::record::Record;
 use crate::trouble::{Trouble, World};
 
@@ -27,6 +28,7 @@ const LOSSES_MAX: u32 = 3;
 
 /// The faults that are, and when the next one comes.
 pub(crate) struct Chaos {
+    plan: Plan,
     world: World,
     random: Random,
     next_at: Duration,
@@ -51,6 +53,7 @@ impl Chaos {
         let random = Random::seeded(!seed);
         let world = World { hosts, fabric, ledger, record, random: random.clone() };
         Self {
+            plan: Plan::of(seed),
             world,
             random,
             next_at: Duration::ZERO,
@@ -90,8 +93,8 @@ impl Chaos {
         let now = sim.elapsed();
         let (one, other) = self.two();
         let (trouble, most_ms) = match self.random.below(22) {
-            0 | 1 => (self.world.split(now), 7_000),
-            2 => (self.world.cut_one_way(one, other, now), 7_000),
+            0 | 1 => (self.world.split(now), self.plan.cut_ms_max()),
+            2 => (self.world.cut_one_way(one, other, now), self.plan.cut_ms_max()),
             3..6 => (self.if_up(one, |world| world.kill(sim, one)), 3_000),
             6..8 => (self.if_up(one, |world| world.cut_power(sim, one)), 4_000),
             8 => (self.if_up(one, |world| world.stop(one, now)), 4_000),
@@ -99,6 +102,7 @@ impl Chaos {
             10 => return self.cut_all_power(sim),
             11 => (Some(self.world.slow_disk(one, now)), 3_000),
             12 | 13 => (Some(self.world.meddle(one, other, now)), 6_000),
+            14 | 15 if self.plan == Plan::Purges => return,
             14 | 15 => (Some(self.world.jump_clock(one, now)), 5_000),
             16 | 17 => (Some(self.world.fill_disk(one, now)), 3_000),
             18 | 19 => (self.cut_log(sim, one), 3_000),

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::fabric::Fabric;
+use crate::plan::Plan;
 
 /// How many nodes there are.
 pub(crate) const NODES: u8 = 5;
@@ -152,6 +153,9 @@ impl Host {
         config.timeouts.metadata = Duration::from_secs(4);
         config.repair.interval = REPAIR_INTERVAL;
         config.repair.scrub_interval = SCRUB_INTERVAL;
+        if let Some(age) = Plan::of(self.seed).purge_age() {
+            config.gc.age = age;
+        }
         config.testing.planted = self.planted;
         config
     }

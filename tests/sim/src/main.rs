@@ -6,6 +6,7 @@
 //!                 host    : server::node::run_on over store::memory
 //!                 writer  : a client, through the CQL port       tables: what each table promises
 //!                 chaos   : when something goes wrong            trouble: what, and how it is mended
+//!                 plan    : what the seed is about
 //!                 copies  : what is on the disks
 //!                 ledger  : what the clients were promised; tests::promise says whether it was kept
 //! ```
@@ -23,6 +24,7 @@ mod figures;
 mod host;
 mod ledger;
 mod many;
+mod plan;
 mod record;
 mod run;
 mod tables;

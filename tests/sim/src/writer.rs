@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::fabric::{Fabric, HostNetwork};
 use crate::host::{self, NODES};
 use crate::ledger::{Ledger, RowId, Stage};
+use crate::plan::Plan;
 use crate::record::Record;
 use crate::tables::{KEYSPACE, Table};
 
@@ -26,18 +27,14 @@ pub(crate) const WRITERS: u8 = 4;
 /// How many things each of them does, of one statement or two.
 const ACTS: usize = 80;
 
-/// How long a client thinks between two of them, at most.
-const THINK_MAX: Duration = Duration::from_millis(150);
-
 /// How far from the present the times are that clients give their writes, at most.
 const AHEAD_MAX: Duration = Duration::from_millis(400);
 
 /// How many different contents there are in the table of equal content.
 const ECHOES: usize = 2;
 
-/// One of so many seeds is about the metadata as well: in it one of so many acts makes a table.
-const DEFINING_SEEDS: u64 = 8;
-const DEFINING_ACTS: usize = 6;
+/// One of so many acts makes a table, where the seed is about that as well.
+const DEFINING_EVERY: usize = 16;
 
 /// How often the client that prepares and checks tries again, and how long it waits between.
 const TRIES_MAX: usize = 100;
@@ -57,7 +54,7 @@ pub(crate) struct Writer {
     random: Random,
     connected: Option<Client>,
     written: u32,
-    is_defining: bool,
+    plan: Plan,
 }
 
 /// A row of a siblings table as it was read.
@@ -82,7 +79,7 @@ impl Writer {
             random: Random::seeded(seed ^ (u64::from(me) + 1) << 56),
             connected: None,
             written: 0,
-            is_defining: seed.is_multiple_of(DEFINING_SEEDS),
+            plan: Plan::of(seed),
         }
     }
 
@@ -116,7 +113,7 @@ impl Writer {
 
     async fn work(&mut self) {
         for _ in 0..ACTS {
-            sleep(self.random.up_to(THINK_MAX)).await;
+            sleep(self.random.up_to(self.plan.think_max())).await;
             // An error is an answer that did not come: what is not known is not checked.
             let _ = self.act().await;
         }
@@ -124,7 +121,7 @@ impl Writer {
     }
 
     async fn act(&mut self) -> Result<()> {
-        if self.is_defining && self.random.below(DEFINING_ACTS) == 0 {
+        if self.plan == Plan::Definitions && self.random.below(DEFINING_EVERY) == 0 {
             return self.define().await;
         }
         let draw = self.random.below(40);

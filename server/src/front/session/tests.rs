@@ -106,6 +106,7 @@ fn front() -> Arc<Front> {
         counters: Arc::default(),
         mending: Arc::new(Semaphore::new(MENDINGS_MAX)),
         latencies: Arc::default(),
+        planted: config.testing.planted,
     };
     let local = LocalNode {
         host: me,
