@@ -14,7 +14,7 @@ use starling_tests::{Client, Cluster, Consistency, admin, log};
 
 /// What the living say when others go and come back, and when clocks of a busy machine differ.
 fn listed() -> Vec<&'static str> {
-    [log::PEER_LOSS, &["the clocks of two nodes differ"]].concat()
+    [log::PEER_LOSS, &["the clocks of two nodes differ", "testing.forget_hints"]].concat()
 }
 
 /// A cluster with the keyspace `app` of three replicas.
