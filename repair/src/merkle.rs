@@ -187,7 +187,9 @@ mod tests {
         ) {
             let digest = |rows: &std::collections::BTreeMap<u8, u8>| {
                 let mut bucket = BucketDigest::default();
-                rows.iter().for_each(|(key, value)| bucket.push(Digest::of_row(&[*key], &[*value])));
+                for (key, value) in rows {
+                    bucket.push(Digest::of_row(&[*key], &[*value]));
+                }
                 (bucket.finish(), bucket.rows())
             };
             prop_assert_eq!(digest(&one) == digest(&other), one == other);

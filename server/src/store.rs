@@ -84,12 +84,12 @@ impl OpenError {
 /// [`IdentityError::NewerFormat`] when a later release wrote it; the rest are errors of the disk.
 pub fn open(
     path: &Path,
-    options: RocksOptions,
+    options: &RocksOptions,
     fresh: &mut dyn FnMut() -> u128,
 ) -> Result<Opened, OpenError> {
     let directory = DataDirectory::lock(path)?;
     identity::refuse_newer_format(&directory)?;
-    let salvage = Salvage::of(directory.path(), directory.rows_path(), &options);
+    let salvage = Salvage::of(directory.path(), directory.rows_path(), options);
     let engine: Arc<dyn Engine> = Arc::new(salvage.open()?);
     let identity = Identity::boot(engine.as_ref(), Box::new(directory), fresh)?;
     Ok(Opened { engine, identity })
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn open_at(path: &Path, drawn: u128) -> Result<Committer, OpenError> {
-        let opened = open(path, RocksOptions::default(), &mut || drawn)?;
+        let opened = open(path, &RocksOptions::default(), &mut || drawn)?;
         Ok(Committer::new(opened, Promise::AfterSync)?)
     }
 

@@ -27,6 +27,7 @@ impl Chance {
     }
 
     /// Other choices that follow from these.
+    #[must_use]
     pub fn split(&mut self) -> Self {
         Self::of(self.next())
     }

@@ -91,9 +91,10 @@ impl fmt::Display for Done {
 
 impl Kind {
     fn is_of(self, name: &str) -> bool {
+        let ends_in = |extension| Path::new(name).extension().is_some_and(|it| it == extension);
         match self {
-            Self::Table => name.ends_with(".sst"),
-            Self::Log => name.ends_with(".log"),
+            Self::Table => ends_in("sst"),
+            Self::Log => ends_in("log"),
             Self::Manifest => name.starts_with("MANIFEST-"),
             Self::Current => name == "CURRENT",
             Self::Options => name.starts_with("OPTIONS-"),

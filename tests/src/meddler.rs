@@ -60,7 +60,9 @@ impl Meddler {
                     continue;
                 }
             }
-            before.iter().for_each(|held| out.extend_from_slice(held));
+            for held in &before {
+                out.extend_from_slice(held);
+            }
         }
         out
     }

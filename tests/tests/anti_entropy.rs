@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use starling_tests::cluster::settle;
-use starling_tests::cql::{Batch, BatchStatement};
+use starling_tests::cql::{Batch, BatchStatement, blob_literal};
 use starling_tests::{Client, Cluster, Consistency, Reply, admin, place, wait};
 
 /// Rows of one partition, written together.
@@ -82,8 +82,10 @@ fn write(node: IpAddr, partitions: impl Iterator<Item = usize>) -> Result<()> {
 /// Removes one row of so many partitions from one node's disk, past all that notices writes.
 fn forget(node: IpAddr, rows: usize, partitions: usize) -> Result<()> {
     let step = partitions / rows;
-    let hex =
-        |partition| int(partition).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |partition| {
+        let literal = blob_literal(&int(partition));
+        literal.trim_start_matches("0x").to_owned()
+    };
     let keys: Vec<String> = (0..rows).map(|row| hex(row * step)).collect();
     let asked = json!({ "keyspace": "app", "table": "t", "keys": keys, "rows_each": 1 });
     let answer = admin::change(node, "testing/forget", &asked)?;

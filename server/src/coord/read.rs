@@ -110,15 +110,19 @@ enum Found {
 #[derive(Debug)]
 enum Stage {
     Gathering,
-    Repairing {
-        found: FoundRow,
-        /// Who has the merged row.
-        tally: Tally,
-        /// Who was sent it and has not acknowledged it yet.
-        open: Hosts,
-        has_failed: bool,
-    },
+    Repairing(Box<Repairing>),
     Answered,
+}
+
+/// A read whose answer waits until enough replicas have the merged row.
+#[derive(Debug)]
+struct Repairing {
+    found: FoundRow,
+    /// Who has the merged row.
+    tally: Tally,
+    /// Who was sent it and has not acknowledged it yet.
+    open: Hosts,
+    has_failed: bool,
 }
 
 impl ReadOp {
@@ -189,12 +193,12 @@ impl ReadOp {
     /// A replica has the merged row on disk, or will not have it in time.
     pub fn on_repaired(&mut self, to: HostId, is_repaired: bool) -> ReadSteps {
         let mut steps = ReadSteps::new();
-        if let Stage::Repairing { tally, open, has_failed, .. } = &mut self.stage {
-            open.retain(|host| *host != to);
+        if let Stage::Repairing(repairing) = &mut self.stage {
+            repairing.open.retain(|host| *host != to);
             if is_repaired {
-                tally.acknowledge(to);
+                repairing.tally.acknowledge(to);
             } else {
-                *has_failed = true;
+                repairing.has_failed = true;
             }
             self.settle(&mut steps);
         }
@@ -207,7 +211,7 @@ impl ReadOp {
         let mut steps = ReadSteps::new();
         let answered = self.answered();
         let error = match &self.stage {
-            Stage::Repairing { tally, .. } => ReadError::unrepaired(&answered, tally),
+            Stage::Repairing(repairing) => ReadError::unrepaired(&answered, &repairing.tally),
             _ if answered.is_met() => ReadError::behind(&answered),
             _ => ReadError::timeout(&answered),
         };
@@ -227,7 +231,8 @@ impl ReadOp {
     fn settle(&mut self, steps: &mut ReadSteps) {
         match &mut self.stage {
             Stage::Gathering => self.settle_gathering(steps),
-            Stage::Repairing { found, tally, open, has_failed } => {
+            Stage::Repairing(repairing) => {
+                let Repairing { found, tally, open, has_failed } = repairing.as_ref();
                 // A stand-in whose copy is behind cannot be repaired and so never counts.
                 let all_done = open.is_empty() && !*has_failed && found.footing.stand_ins > 0;
                 if tally.is_met() || all_done {
@@ -266,12 +271,12 @@ impl ReadOp {
             }
             return;
         }
-        self.repair(merged, steps);
+        self.repair(&merged, steps);
     }
 
     /// Brings those up to date that are behind, and answers now or when enough are.
-    fn repair(&mut self, row: RowCopy, steps: &mut ReadSteps) {
-        let is_behind = |found: &Found| matches!(found, Found::Row(other) if *other != row);
+    fn repair(&mut self, row: &RowCopy, steps: &mut ReadSteps) {
+        let is_behind = |found: &Found| matches!(found, Found::Row(other) if other != row);
         let mut stale = Hosts::new();
         let mut tally = self.asking.write_quorum.take().unwrap_or(self.asking.tally.clone());
         for (host, found) in &self.answers {
@@ -291,7 +296,8 @@ impl ReadOp {
             return;
         }
         steps.extend(stale.iter().map(|to| ReadStep::Repair { to: *to, row: row.clone() }));
-        self.stage = Stage::Repairing { found, tally, open: stale, has_failed: false };
+        let repairing = Repairing { found, tally, open: stale, has_failed: false };
+        self.stage = Stage::Repairing(Box::new(repairing));
     }
 
     /// What all rows that came say together.

@@ -7,7 +7,7 @@
 //! ALWAYS  NONE  NEVER          at once, or never
 //! ```
 //!
-//! Source: Cassandra, whose words these are; its MIN() and MAX() of two are refused. Pure.
+//! Source: Cassandra, whose words these are; its `MIN()` and `MAX()` of two are refused. Pure.
 
 use std::fmt;
 use std::str::FromStr;

@@ -161,7 +161,7 @@ async fn open(config: &Config, random: Random) -> anyhow::Result<Option<Opened>>
         floor_bytes: config.store.reserve_bytes.bytes() / 4,
         ..RocksOptions::default()
     };
-    let open = move || store::open(&path, options, &mut || random.next_u128());
+    let open = move || store::open(&path, &options, &mut || random.next_u128());
     let opened = match tokio::task::spawn_blocking(open).await? {
         Err(error) if error.is_damage() => {
             tracing::error!(%error, "the store cannot be opened");
@@ -249,15 +249,7 @@ impl Parts {
         let (handle, commit_loop) = queue(opened, limits, promise(planted))?;
         let commits = Commits::new(handle);
         let cluster = Arc::new(Cluster::new(commits.standing().host));
-        let introduction = Arc::new(Introduction {
-            cluster: Arc::clone(&cluster),
-            commits: commits.clone(),
-            clock: Arc::clone(&clock),
-            cluster_name: config.cluster.name.clone(),
-            internode: advertised(&config, config.internode.port),
-            skew_warn: config.clock.skew_warn,
-            skews: Skews::default(),
-        });
+        let introduction = introduction(&config, &cluster, &commits, &clock);
         let pool_options = PoolOptions {
             connect_timeout: config.timeouts.connect,
             frame_bytes_max: config.internode.frame_bytes_max.as_len(),
@@ -288,12 +280,7 @@ impl Parts {
             fence,
             clock: Arc::clone(&clock),
             random: random.clone(),
-            options: AntiEntropyOptions {
-                interval: config.repair.interval,
-                concurrency: config.repair.concurrency as usize,
-                bytes_per_second: config.repair.bytes_per_second.bytes(),
-                age_max: config.gc.age / 2,
-            },
+            options: exchanges(&config),
         }));
         let coordinator = Arc::new(Coordinator {
             cluster: Arc::clone(&cluster),
@@ -585,6 +572,33 @@ fn digests(
     };
     let marks = Arc::clone(commits.handle().marks());
     Arc::new(Digests::new(Arc::clone(engine), marks, Arc::clone(clock), options))
+}
+
+fn introduction(
+    config: &Config,
+    cluster: &Arc<Cluster>,
+    commits: &Commits,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Introduction> {
+    Arc::new(Introduction {
+        cluster: Arc::clone(cluster),
+        commits: commits.clone(),
+        clock: Arc::clone(clock),
+        cluster_name: config.cluster.name.clone(),
+        internode: advertised(config, config.internode.port),
+        skew_warn: config.clock.skew_warn,
+        skews: Skews::default(),
+    })
+}
+
+/// How this node compares its rows with others'.
+fn exchanges(config: &Config) -> AntiEntropyOptions {
+    AntiEntropyOptions {
+        interval: config.repair.interval,
+        concurrency: config.repair.concurrency as usize,
+        bytes_per_second: config.repair.bytes_per_second.bytes(),
+        age_max: config.gc.age / 2,
+    }
 }
 
 fn keeps_hints(config: &Config) -> bool {

@@ -78,10 +78,8 @@ impl<R: ActorRule + Send + 'static> Mutation for Apply<R> {
 
     fn run(self, view: &mut View<'_>) -> Self::Answer {
         let Self { rows, missed, rule, counters } = self;
-        let keys: Vec<Bytes> = match missed.is_empty() {
-            true => Vec::new(),
-            false => rows.iter().map(|row| row.key().clone()).collect(),
-        };
+        let hinted = rows.iter().filter(|_| !missed.is_empty());
+        let keys: Vec<Bytes> = hinted.map(|row| row.key().clone()).collect();
         let mut merged: BTreeMap<RowKey, Siblings> = BTreeMap::new();
         let mut operands = Vec::new();
         for incoming in rows {

@@ -251,7 +251,7 @@ impl Digests {
         let longest = self.options.trusted_for;
         // Neighbours lie far from each other.
         let part = u32::from(slice.number().wrapping_mul(40_503)) % 1_024;
-        longest - longest / 4 * part / 1_024
+        longest.saturating_sub(longest / 4 * part / 1_024)
     }
 
     /// Since when a partition holds nothing, if it does: most partitions of most tables, and one look

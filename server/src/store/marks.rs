@@ -30,10 +30,13 @@ use super::keys::{RowKey, TableLife};
 /// How many slices are kept together.
 const BLOCK: usize = 64;
 
+/// Marks by the life of their table and the number of their block.
+type Blocks = BTreeMap<(TableLife, u16), Box<[u64; BLOCK]>>;
+
 /// The marks of all tables.
 #[derive(Debug, Default)]
 pub struct Marks {
-    blocks: Mutex<BTreeMap<(TableLife, u16), Box<[u64; BLOCK]>>>,
+    blocks: Mutex<Blocks>,
 }
 
 impl Marks {
@@ -79,7 +82,7 @@ impl Marks {
         }
     }
 
-    fn blocks(&self) -> MutexGuard<'_, BTreeMap<(TableLife, u16), Box<[u64; BLOCK]>>> {
+    fn blocks(&self) -> MutexGuard<'_, Blocks> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -35,7 +35,7 @@ const REASON_MAX: usize = 1_000;
 /// Notes durably in `rows` that it is damaged.
 pub(super) fn condemn(rows: &Path, reason: &str) -> Result<(), EngineError> {
     let end = reason.floor_char_boundary(REASON_MAX);
-    replace(rows, NOTE, reason[..end].as_bytes())
+    replace(rows, NOTE, &reason.as_bytes()[..end])
 }
 
 /// How often the rows in this directory were salvaged.
@@ -120,7 +120,7 @@ impl<'a> Salvage<'a> {
             Some(source) => {
                 let gaps = copying.copy(&source, &whole())?;
                 drop(source);
-                self.copy_around(&mut copying, gaps)?
+                self.copy_around(&mut copying, &gaps)?
             }
             None => whole().len(),
         };
@@ -150,7 +150,7 @@ impl<'a> Salvage<'a> {
     fn copy_around(
         &self,
         copying: &mut Copying<'_>,
-        gaps: Vec<(Family, KeyRange)>,
+        gaps: &[(Family, KeyRange)],
     ) -> Result<usize, EngineError> {
         if gaps.is_empty() {
             return Ok(0);
@@ -158,7 +158,7 @@ impl<'a> Salvage<'a> {
         let left_out = RocksEngine::leave_unreadable_files_out(&self.rows);
         let open = || RocksEngine::open_as_it_is(&self.rows, self.options.clone());
         match left_out.and_then(|()| open()) {
-            Ok(rest) => drop(copying.copy(&rest, &gaps)?),
+            Ok(rest) => drop(copying.copy(&rest, gaps)?),
             Err(error) => tracing::error!(%error, "the files around the damage cannot be read"),
         }
         Ok(gaps.len())

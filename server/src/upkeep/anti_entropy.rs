@@ -305,7 +305,7 @@ impl AntiEntropy {
                 tracing::warn!(%table, %peer, %failure, "an exchange is not complete");
             }
             Some(failure) => {
-                tracing::debug!(%table, %peer, %failure, "an exchange is not complete")
+                tracing::debug!(%table, %peer, %failure, "an exchange is not complete");
             }
             None if talked.found.differences > 0 => {
                 let found = talked.found;

@@ -95,7 +95,9 @@ impl HandOff {
             self.replica.held().set(self.held_bytes(snapshot)?);
         }
         let alive = self.cluster.alive();
-        let deliveries = targets.iter().filter(|host| self.is_served(snapshot, &alive, **host));
+        // Those of one that is no member any more go to those who own its partitions now.
+        let is_served = |host: &&HostId| alive.contains(host) || snapshot.member(**host).is_none();
+        let deliveries = targets.iter().filter(is_served);
         let deliveries = deliveries.map(|host| self.deliver_to(snapshot, *host));
         join_all(deliveries).await.into_iter().collect()
     }
@@ -135,17 +137,6 @@ impl HandOff {
             rest = rest.after(last);
             bytes += batch::held_bytes(engine.as_ref(), snapshot, me, &hints)?;
         }
-    }
-
-    /// Whether hints of a host can be delivered: it is alive, or no member any more, so that they go to
-    /// those who own its partitions now.
-    fn is_served(
-        &self,
-        snapshot: &Snapshot,
-        alive: &std::collections::BTreeSet<HostId>,
-        host: HostId,
-    ) -> bool {
-        alive.contains(&host) || snapshot.member(host).is_none()
     }
 
     /// Delivers all hints of one host, batch by batch, until one is stuck.

@@ -259,7 +259,9 @@ impl PurgeWorker {
         };
         let rows: Vec<_> = covered.iter().map(operand).collect();
         let mut list = RowList::default();
-        rows.iter().for_each(|(key, row)| list.push(key, row));
+        for (key, row) in &rows {
+            list.push(key, row);
+        }
         let body = list.into_body();
         let made_us = self.clock.wall_us();
         let applied = self.replica.apply(rows, &[]).await;
@@ -280,7 +282,9 @@ impl PurgeWorker {
             return Ok(());
         }
         let mut list = RowList::default();
-        rows.iter().for_each(|(key, digest)| list.push(key, digest.as_bytes()));
+        for (key, digest) in rows {
+            list.push(key, digest.as_bytes());
+        }
         let (body, made_us) = (list.into_body(), self.clock.wall_us());
         let sends = duty.others.iter().map(async |host| {
             self.ask(duty, *host, Request::Purge { made_us }, body.clone()).await
@@ -311,7 +315,9 @@ impl PurgeWorker {
 /// Digests as they are sent, one after the other.
 pub fn digests_body<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> Bytes {
     let mut body = BytesMut::new();
-    digests.into_iter().for_each(|digest| body.put_slice(digest.as_bytes()));
+    for digest in digests {
+        body.put_slice(digest.as_bytes());
+    }
     body.freeze()
 }
 

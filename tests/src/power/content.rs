@@ -126,7 +126,9 @@ impl Content {
             self.on_disk.resize(end.max(self.on_disk.len));
         }
         if let Some((last, whole)) = written.split_last() {
-            whole.iter().for_each(|page| self.on_disk.take_page(*page, &self.now));
+            for page in whole {
+                self.on_disk.take_page(*page, &self.now);
+            }
             let sectors = chance.below(PAGE / SECTOR) + 1;
             self.on_disk.take_sectors(*last, sectors, &self.now);
         }

@@ -253,13 +253,11 @@ impl<'a> Writer<'a> {
     }
 
     fn read(&mut self, statement: &str) -> Option<Rows> {
-        match self.client.as_mut()?.query(statement) {
-            Ok(Reply::Rows(rows)) => Some(rows),
-            Ok(_) | Err(_) => {
-                self.client = None;
-                None
-            }
+        if let Ok(Reply::Rows(rows)) = self.client.as_mut()?.query(statement) {
+            return Some(rows);
         }
+        self.client = None;
+        None
     }
 }
 

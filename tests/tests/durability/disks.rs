@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use starling_tests::cql::blob_literal;
 use starling_tests::power::Mounted;
 use starling_tests::{Client, Cluster, History, Reply, Tear, admin, wait};
 
@@ -111,8 +112,9 @@ fn write(client: &mut Client, next: &mut i32, history: &mut History) -> Result<b
     let table = table_of(number);
     let element = number.to_string();
     history.try_write(&element);
-    let value: String = (0..ROW_BYTES).map(|at| format!("{:02x}", noise(number, at))).collect();
-    let insert = format!("INSERT INTO app.{table} (k, v) VALUES ({number}, 0x{value})");
+    let value: Vec<u8> = (0..ROW_BYTES).map(|at| noise(number, at)).collect();
+    let value = blob_literal(&value);
+    let insert = format!("INSERT INTO app.{table} (k, v) VALUES ({number}, {value})");
     match client.query(&insert)? {
         Reply::Void => {
             history.acknowledge(&element);

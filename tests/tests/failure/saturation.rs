@@ -11,7 +11,7 @@ use starling_tests::{Client, Cluster, log, wait};
 use super::{DEFINITIONS, assert_all_live_on, hosts, wait_all_up};
 
 /// How long the machine is busy; another time by `SATURATION_S`.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_mins(1);
 
 /// How many loops compete with the nodes for each core.
 const LOOPS_A_CORE: usize = 2;

@@ -40,7 +40,7 @@ fn fill_and_remove(cluster: &Cluster) -> Result<()> {
 
 /// What was purged on each node.
 fn purged(cluster: &Cluster) -> Result<Vec<u64>> {
-    let nodes = cluster.running().map(|node| node.address());
+    let nodes = cluster.running().map(starling_tests::Node::address);
     nodes.map(|node| admin::counter(node, "starling_purged_rows_total")).collect()
 }
 

@@ -158,9 +158,8 @@ fn answered(reply: &Reply, epoch: u64) -> Sent {
     };
     let why = match refusal {
         Refusal::NotReplica { .. } | Refusal::TableEnded { .. } => WriteError::Outdated,
-        Refusal::Overloaded => WriteError::Overloaded,
+        Refusal::Overloaded | Refusal::NoStandIn => WriteError::Overloaded,
         Refusal::NoSpace => WriteError::NoSpace,
-        Refusal::NoStandIn => WriteError::Overloaded,
         Refusal::NotReady => WriteError::NotReady,
         Refusal::Damaged => WriteError::Damaged,
         Refusal::UnknownTable { .. }

@@ -96,7 +96,9 @@ impl Coordinator {
             self.replica.keep_hints(keys.to_vec(), &self.hinted(&missed)).await.is_ok()
         } else {
             let mut list = RowList::default();
-            keys.iter().for_each(|key| list.push(key, &[]));
+            for key in keys {
+                list.push(key, &[]);
+            }
             let body = Body::from_iter([list.into_body()]);
             let deadline = self.clock.now() + self.patience.write;
             self.call(place, *keeper, Request::Hint { missed }, body, deadline).await.is_ok()

@@ -204,7 +204,7 @@ impl Coordinator {
         }
         let all = pages.iter().map(|(_, page)| page.clone()).chain(held).collect();
         let merged = merge_pages(all, order);
-        let mut tally = self.write_quorum_of(place, stretch.read);
+        let mut tally = Self::write_quorum_of(place, stretch.read);
         let mut stale = Vec::new();
         for (host, page) in &pages {
             match behind(page, &merged) {

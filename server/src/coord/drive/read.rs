@@ -136,21 +136,21 @@ impl Coordinator {
             others: others.unwrap_or_default(),
             tally: place.tally().clone(),
             write_quorum: (read.level == Consistency::All)
-                .then(|| self.quorum_at(place, &read.table, read.key.token())),
+                .then(|| Self::quorum_at(place, &read.table, read.key.token())),
             conflict: read.table.conflict,
             at_least: read.at_least.clone(),
         }
     }
 
     /// The tally of those who must have what a read of a stretch shows: of a quorum at level ALL.
-    pub(super) fn write_quorum_of(&self, place: &Place, read: &RangeRead) -> Tally {
+    pub(super) fn write_quorum_of(place: &Place, read: &RangeRead) -> Tally {
         match read.level {
-            Consistency::All => self.quorum_at(place, &read.table, *read.tokens.start()),
+            Consistency::All => Self::quorum_at(place, &read.table, *read.tokens.start()),
             _ => place.tally().clone(),
         }
     }
 
-    fn quorum_at(&self, place: &Place, table: &Table, token: Token) -> Tally {
+    fn quorum_at(place: &Place, table: &Table, token: Token) -> Tally {
         let snapshot = &place.snapshot;
         let keyspace = snapshot.keyspaces.get(&table.keyspace);
         let placement = &keyspace.expect("the place was found in it").placement;

@@ -1,5 +1,6 @@
 //! The side of an exchange that is asked: it answers from what it holds and remembers nothing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -117,9 +118,9 @@ impl AntiEntropy {
         let hosts = [self.cluster.me(), asked.from];
         let mut tokens = BTreeMap::new();
         for partition in partitions {
-            if !tokens.contains_key(&partition) {
+            if let Entry::Vacant(place) = tokens.entry(partition) {
                 let found = tokens_of(&snapshot, asked.life, partition, hosts);
-                tokens.insert(partition, found.ok_or(Refusal::NotReplica { epoch })?);
+                place.insert(found.ok_or(Refusal::NotReplica { epoch })?);
             }
         }
         Ok(tokens)

@@ -10,6 +10,7 @@
 //! A fenced peer is left out where another one is not: it may hold less, and nothing that the other
 //! one lacks was acknowledged by both. The rule is [`Fence`](crate::replica::Fence)'s.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -62,10 +63,10 @@ impl AntiEntropy {
         let alive = self.cluster.alive();
         let mut are_fenced = BTreeMap::new();
         for share in shares.iter().filter(|share| alive.contains(&share.peer)) {
-            if !are_fenced.contains_key(&share.peer) {
+            if let Entry::Vacant(place) = are_fenced.entry(share.peer) {
                 // Who does not answer is not known to be alive: a later round asks again.
                 let Some(is_fenced) = self.is_fenced(share).await else { return false };
-                are_fenced.insert(share.peer, is_fenced);
+                place.insert(is_fenced);
             }
         }
         let mut sources: BTreeMap<(TableLife, u16), Vec<HostId>> = BTreeMap::new();

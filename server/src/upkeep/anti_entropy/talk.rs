@@ -21,7 +21,7 @@ use crate::store::engine::KeyRange;
 use crate::store::keys::{RowKey, TableLife};
 
 /// How long one answer may take: the peer may have to read all of some partitions first.
-const ANSWER_WAIT: Duration = Duration::from_secs(60);
+const ANSWER_WAIT: Duration = Duration::from_mins(1);
 
 /// How long writes that are under way have to arrive, before what differs is looked into.
 const SETTLE: Duration = Duration::from_millis(200);
