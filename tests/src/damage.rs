@@ -173,7 +173,9 @@ mod tests {
         let sound: Vec<u8> = (0..20_000_u32).flat_map(u32::to_be_bytes).collect();
         let paths = [rows.join("1.sst"), rows.join("2.sst"), rows.join("3.log")];
         for seed in 0..100 {
-            paths.iter().for_each(|path| fs::write(path, &sound).unwrap());
+            for path in &paths {
+                fs::write(path, &sound).unwrap();
+            }
             let done = damage(home.path(), Kind::Table, &mut Chance::of(seed)).unwrap();
             let changed: Vec<_> =
                 paths.iter().filter(|path| fs::read(path).unwrap() != sound).collect();

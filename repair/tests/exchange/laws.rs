@@ -20,7 +20,9 @@ fn rows() -> impl Strategy<Value = Rows> {
 /// The slow oracle.
 fn union(one: &Rows, other: &Rows) -> Rows {
     let mut all = one.clone();
-    other.iter().for_each(|(key, row)| all.entry(*key).or_default().extend(row));
+    for (key, row) in &other {
+        all.entry(*key).or_default().extend(row);
+    }
     all
 }
 

@@ -61,14 +61,14 @@ fn cell(column: u32, timestamp: i64) -> cells::Row {
 }
 
 fn mend(store: &mut Store, key: &Bytes, operand: Vec<u8>) {
-    let rows = vec![Incoming::read(key.clone(), operand.into()).unwrap()];
+    let rows = vec![Incoming::read(key.clone(), operand.into()).expect("it was just encoded")];
     let counters = Arc::clone(&store.counters);
     let apply = Apply { rows, missed: Missed::new(), rule: SafeRule, counters };
-    store.committer.run(Mend(apply)).unwrap().unwrap();
+    store.committer.run(Mend(apply)).expect("the store is sound").expect("it is there");
 }
 
 fn stored(store: &Store, key: &Bytes) -> Bytes {
-    store.engine.get(Family::Rows, key).unwrap().unwrap()
+    store.engine.get(Family::Rows, key).expect("the store is sound").expect("it is there")
 }
 
 #[test]

@@ -143,9 +143,13 @@ pub(crate) fn is_held_elsewhere(
     let copy = |host: &Rc<Host>| RowCopy::decode(table.conflict, rows(host).get(key)?).ok();
     let mut others = RowCopy::new(table.conflict);
     for (_, host) in hosts.iter().enumerate().filter(|(number, _)| *number != node) {
-        copy(host).iter().for_each(|copy| others.merge(copy));
+        for copy in copy(host).iter() {
+            others.merge(copy);
+        }
     }
     let mut all = others.clone();
-    copy(&hosts[node]).iter().for_each(|copy| all.merge(copy));
+    for copy in copy(&hosts[node]).iter() {
+        all.merge(copy);
+    }
     all == others
 }

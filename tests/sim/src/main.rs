@@ -92,7 +92,9 @@ fn planted_bug(name: &str) -> Result<Planted> {
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).is_some_and(|word| word == "--bugs") {
-        Planted::ALL.into_iter().for_each(|bug| say(bug.name(), ()));
+        for bug in Planted::ALL {
+            say(bug.name(), ());
+        }
         return ExitCode::SUCCESS;
     }
     let options = match Options::read(std::env::args().skip(1)) {

@@ -28,7 +28,7 @@ const RUN_MAX: Duration = Duration::from_mins(5);
 /// How long the cluster has at least to find together after everything is mended, and how long at
 /// most until all replicas are equal and nobody holds anything for others.
 const SETTLE: Duration = Duration::from_secs(3);
-const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether they are.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -114,7 +114,9 @@ fn simulate(options: &Options, record: &Record) -> Result<Figures> {
         }
     }
     copies::check_metadata(&hosts, &ledger);
-    copies::excesses(&hosts).into_iter().for_each(|excess| ledger.is_wrong(excess));
+    for excess in copies::excesses(&hosts) {
+        ledger.is_wrong(excess);
+    }
     let (acknowledged, wrong) = (ledger.acknowledged.get(), ledger.wrong.borrow());
     ensure!(wrong.is_empty(), "{} promises broken: {}", wrong.len(), wrong.join("; "));
     ensure!(acknowledged >= ACKNOWLEDGED_MIN, "only {acknowledged} writes were acknowledged");
@@ -159,7 +161,9 @@ impl Settling {
         record.note_at(now, format_args!("open repairs: {open:?}"));
         let is_late = self.took > SETTLE_MAX;
         if is_late {
-            open.iter().for_each(|open| ledger.is_wrong(format!("not converged: {open}")));
+            for open in &open {
+                ledger.is_wrong(format!("not converged: {open}"));
+            }
         }
         is_late || open.is_empty()
     }

@@ -183,7 +183,9 @@ impl World {
         let metadata = copies::metadata(&self.hosts);
         for key in copies::changed(self.host(node), earlier) {
             let row = metadata.as_ref().and_then(|metadata| copies::row_of(metadata, &key));
-            row.into_iter().for_each(|row| self.ledger.weaken(row));
+            for row in row {
+                self.ledger.weaken(row);
+            }
         }
         self.host(node).disk().lose_since(earlier);
         Trouble::Down(node)

@@ -201,7 +201,9 @@ impl Writer {
         if is_held_to {
             self.ledger.sibling(row, |row| row.remember(&owed, &seen.names));
         }
-        wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
+        for wrong in &wrong {
+            self.ledger.wrong(row, wrong);
+        }
         Ok(seen)
     }
 
@@ -235,7 +237,9 @@ impl Writer {
         if is_held_to {
             self.ledger.latest(row, |row| row.remember(owed, found));
         }
-        wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
+        for wrong in &wrong {
+            self.ledger.wrong(row, wrong);
+        }
         Ok(())
     }
 
@@ -251,7 +255,9 @@ impl Writer {
     async fn read_echoes(&mut self, row: RowId) -> Result<()> {
         let found = self.read(row, "v").await?.texts("v")?;
         let wrong = self.ledger.echo(row, |row| row.check(&echoes::Owed::new(), &found));
-        wrong.iter().for_each(|wrong| self.ledger.wrong(row, wrong));
+        for wrong in &wrong {
+            self.ledger.wrong(row, wrong);
+        }
         Ok(())
     }
 
@@ -283,7 +289,9 @@ impl Writer {
                 ledger.latest(row, |row| row.check_settled(latest)).into_iter().collect()
             }
         };
-        wrong.iter().for_each(|wrong| ledger.wrong(row, wrong));
+        for wrong in &wrong {
+            ledger.wrong(row, wrong);
+        }
         Ok(())
     }
 

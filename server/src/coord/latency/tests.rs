@@ -150,7 +150,9 @@ proptest! {
     ) {
         let now = start();
         let mut histogram = Histogram::new(now);
-        took.iter().for_each(|us| histogram.note(Duration::from_micros(*us), now));
+        for us in &took {
+            histogram.note(Duration::from_micros(*us), now);
+        }
         let mut sorted = took.clone();
         sorted.sort_unstable();
         let exact = sorted[took.len() * part as usize / 100];

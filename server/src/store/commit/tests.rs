@@ -365,7 +365,7 @@ fn writers_at_once_on_a_real_disk_share_fsyncs_and_lose_nothing() {
     const WRITERS: u64 = 64;
     const WRITES: u64 = 20;
     let home = tempfile::tempdir().unwrap();
-    let opened = open(home.path(), RocksOptions::default(), &mut || 7).unwrap();
+    let opened = open(home.path(), &RocksOptions::default(), &mut || 7).unwrap();
     let engine = Arc::clone(&opened.engine);
     let before = engine.stats().log_syncs;
     let (handle, commit_loop) =
@@ -385,7 +385,7 @@ fn writers_at_once_on_a_real_disk_share_fsyncs_and_lose_nothing() {
     println!("{} writes by {WRITERS} writers: {syncs} fsyncs", WRITERS * WRITES);
     assert!(syncs < WRITERS * WRITES / 2);
     drop(engine);
-    let engine = open(home.path(), RocksOptions::default(), &mut || 8).unwrap().engine;
+    let engine = open(home.path(), &RocksOptions::default(), &mut || 8).unwrap().engine;
     let kept = engine.get(Family::Rows, K).unwrap().unwrap();
     assert_eq!(read_number(&kept), WRITERS * WRITES);
 }

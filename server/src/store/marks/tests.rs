@@ -88,7 +88,7 @@ impl World {
 
     fn on_disk(home: &Path, clears: bool) -> Self {
         let options = RocksOptions { floor_bytes: 0, reserve_bytes: 0, ..RocksOptions::default() };
-        Self::new(open(home, options, &mut || 1).unwrap(), clears)
+        Self::new(open(home, &options, &mut || 1).unwrap(), clears)
     }
 
     fn write(&mut self, life: TableLife, slice: usize) {
@@ -215,11 +215,15 @@ fn a_digest_of_what_nobody_has_written_since_is_current() {
 fn marks_that_are_cleared_after_the_scan_are_found_out() {
     let home = tempfile::tempdir().unwrap();
     for mut world in [World::in_memory(true), World::on_disk(home.path(), true)] {
-        RACE.into_iter().for_each(|happening| world.happen(happening));
+        for happening in RACE {
+            world.happen(happening);
+        }
         assert!(!world.holds(), "the checker can fail");
     }
     let mut world = World::in_memory(false);
-    RACE.into_iter().for_each(|happening| world.happen(happening));
+    for happening in RACE {
+        world.happen(happening);
+    }
     assert!(world.holds());
 }
 
