@@ -17,11 +17,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ring::HostId;
-use tokio::time::Instant;
 
 use crate::metadata::{Percentile, SpeculativeRetry};
 

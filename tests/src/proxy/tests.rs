@@ -14,12 +14,13 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// Node 1 answers every byte with its successor; node 0 dials it. Their links begin as they are.
 struct Pair {
     links: Links,
-    network: Network,
+    /// Kept for ever, for the peer listens as long.
+    network: &'static Network,
 }
 
 impl Pair {
     fn start() -> Self {
-        let network = Network::take().unwrap();
+        let network: &'static Network = Box::leak(Box::new(Network::take().unwrap()));
         let door =
             |index| Door { front: network.address(index), node: network.address(100 + index) };
         echo(door(1).node);

@@ -134,7 +134,7 @@ impl Coordinator {
         near.rotate_left(turn);
         let distance = |host: &HostId| (*host != me, datacenter(*host) != datacenter(me));
         near.sort_by_key(distance);
-        let now = self.clock.now();
+        let now = self.clock.now().into_std();
         for equals in near.chunk_by_mut(|one, other| distance(one) == distance(other)) {
             self.latencies.fast_first(equals, now);
         }

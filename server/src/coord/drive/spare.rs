@@ -53,7 +53,7 @@ impl Coordinator {
         let me = self.cluster.me();
         let others = place.alive.iter().position(|host| *host != me);
         let others = &place.alive[others.unwrap_or(place.alive.len())..];
-        let patience = self.latencies.patience(retry, others, kind, usual, now);
+        let patience = self.latencies.patience(retry, others, kind, usual, now.into_std());
         self.latencies.earn();
         let at = patience.map_or(deadline, |patience| (now + patience).min(deadline));
         Spare {
@@ -74,7 +74,7 @@ impl Coordinator {
         call: BoxFuture<'static, Result<Reply, CallError>>,
     ) -> Timed {
         let begun = self.clock.now();
-        self.latencies.note_asked(host, begun);
+        self.latencies.note_asked(host, begun.into_std());
         let (latencies, clock) = (Arc::clone(&self.latencies), Arc::clone(&self.clock));
         let timing = Timing { latencies, clock, host, kind, begun, given_up: self.patience.read };
         Timed { call: Some(call), timing }
@@ -152,12 +152,12 @@ impl Timing {
         let took = match outcome {
             // A refusal says nothing of an answer.
             Ok(reply) if matches!(reply.answer, Answer::Refused(_)) => {
-                return self.latencies.note_refused(self.host, now);
+                return self.latencies.note_refused(self.host, now.into_std());
             }
             Ok(_) => took,
             Err(_) => took.max(self.given_up),
         };
-        self.latencies.note(self.host, self.kind, took, now);
+        self.latencies.note(self.host, self.kind, took, now.into_std());
     }
 }
 
