@@ -126,7 +126,7 @@ mod tests {
     fn what_is_held_is_passed_on_when_nothing_else_comes() {
         let mut meddler = Meddler::default();
         meddler.pass(&frames(&[0]), || Pass);
-        assert_eq!(meddler.pass(&frames(&[1]), || Hold), []);
+        assert_eq!(meddler.pass(&frames(&[1]), || Hold), [0; 0]);
         assert!(meddler.is_holding());
         assert_eq!(meddler.release(), frames(&[1]));
         assert!(!meddler.is_holding());

@@ -20,7 +20,7 @@ fn rows() -> impl Strategy<Value = Rows> {
 /// The slow oracle.
 fn union(one: &Rows, other: &Rows) -> Rows {
     let mut all = one.clone();
-    for (key, row) in &other {
+    for (key, row) in other {
         all.entry(*key).or_default().extend(row);
     }
     all

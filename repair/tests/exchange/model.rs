@@ -92,7 +92,7 @@ impl Model {
 
     fn merge(&mut self, rows: &[(Bytes, Bytes)]) {
         for (key, value) in rows {
-            let key: [u8; 2] = key.as_ref().try_into().unwrap();
+            let key: [u8; 2] = key.as_ref().try_into().expect("keys have two bytes");
             self.unreadable.remove(&key);
             let row = self.rows.entry(key).or_default();
             row.extend(value.iter());
@@ -125,7 +125,9 @@ impl Model {
                 let until = rows.last().filter(|_| rows.len() < len).map(|(key, _)| key.clone());
                 rows.retain(|(key, value)| wanted.contains(&Digest::of_row(key, value)));
                 if keys_only {
-                    rows.iter_mut().for_each(|(_, value)| *value = Bytes::new());
+                    for (_, value) in &mut rows {
+                        *value = Bytes::new();
+                    }
                 }
                 Reply::Rows { rows, until }
             }
@@ -148,7 +150,7 @@ pub(crate) fn talk(mode: Mode, mine: &mut Model, peer: &mut Model) -> (Found, Tr
                     Reply::Rows { rows, .. } if mode != Mode::Preview => traffic.rows += rows.len(),
                     _ => {}
                 }
-                op.on_reply(reply).unwrap()
+                op.on_reply(reply).expect("the reply fits the question")
             }
             Step::Digest { buckets, .. } => {
                 let digests: Vec<_> = buckets.iter().map(|bucket| mine.digest(*bucket)).collect();

@@ -390,7 +390,7 @@ async fn a_connection_that_is_open_and_silent_is_given_up_and_dialled_anew() {
     let pool = pool(local("c", 1, None));
     let mut kept = Vec::new();
     for round in 1..=2 {
-        let deadline = SystemClock.now() + Duration::from_secs(60);
+        let deadline = SystemClock.now() + Duration::from_mins(1);
         let asked = pool.call(to, Class::Rows, 7, READ, Body::new(), deadline);
         let (outcome, stream) = tokio::join!(asked, greeted(&far));
         kept.push(stream);
@@ -405,7 +405,7 @@ async fn a_connection_whose_peer_takes_long_lives_on() {
     let address = serve(local("c", 2, None), Arc::clone(&slow)).await;
     let pool = pool(local("c", 1, None));
     let to = Target { address, host: None };
-    let deadline = SystemClock.now() + Duration::from_secs(60);
+    let deadline = SystemClock.now() + Duration::from_mins(1);
     let asked = pool.call(to, Class::Rows, 7, READ, Body::new(), deadline);
     let finishing = async {
         slow.0.notified().await;

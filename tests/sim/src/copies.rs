@@ -143,13 +143,13 @@ pub(crate) fn is_held_elsewhere(
     let copy = |host: &Rc<Host>| RowCopy::decode(table.conflict, rows(host).get(key)?).ok();
     let mut others = RowCopy::new(table.conflict);
     for (_, host) in hosts.iter().enumerate().filter(|(number, _)| *number != node) {
-        for copy in copy(host).iter() {
-            others.merge(copy);
+        if let Some(copy) = copy(host) {
+            others.merge(&copy);
         }
     }
     let mut all = others.clone();
-    for copy in copy(&hosts[node]).iter() {
-        all.merge(copy);
+    if let Some(copy) = copy(&hosts[node]) {
+        all.merge(&copy);
     }
     all == others
 }

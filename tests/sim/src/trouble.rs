@@ -183,7 +183,7 @@ impl World {
         let metadata = copies::metadata(&self.hosts);
         for key in copies::changed(self.host(node), earlier) {
             let row = metadata.as_ref().and_then(|metadata| copies::row_of(metadata, &key));
-            for row in row {
+            if let Some(row) = row {
                 self.ledger.weaken(row);
             }
         }

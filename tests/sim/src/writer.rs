@@ -237,7 +237,7 @@ impl Writer {
         if is_held_to {
             self.ledger.latest(row, |row| row.remember(owed, found));
         }
-        for wrong in &wrong {
+        if let Some(wrong) = &wrong {
             self.ledger.wrong(row, wrong);
         }
         Ok(())

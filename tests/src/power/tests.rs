@@ -130,6 +130,7 @@ fn syncs_fail_once_they_are_told_to_until_the_power_is_back() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that panics")]
 fn nothing_stays_mounted() {
     let (directory, disk) = disk();
     let place = directory.path().join("disk");

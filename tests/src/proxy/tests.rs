@@ -146,7 +146,7 @@ fn a_narrow_link_takes_its_time() {
     let begun_at = wait::now();
     let mut writer = socket.try_clone().unwrap();
     thread::scope(|scope| {
-        scope.spawn(move || writer.write_all(&[7; 50_000]).unwrap());
+        scope.spawn(move || writer.write_all(&vec![7; 50_000]).unwrap());
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut answer = vec![0; 50_000];
         socket.read_exact(&mut answer).unwrap();
@@ -199,7 +199,7 @@ fn corruption_flips_about_as_many_bits_as_it_is_told() {
     let mut writer = socket.try_clone().unwrap();
     let mut answer = vec![0; 100_000];
     thread::scope(|scope| {
-        scope.spawn(move || writer.write_all(&[7; 100_000]).unwrap());
+        scope.spawn(move || writer.write_all(&vec![7; 100_000]).unwrap());
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         socket.read_exact(&mut answer).unwrap();
     });
