@@ -16,7 +16,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("shell", &["driver", "sql", "types"]),
     ("starling", &["server", "shell"]),
     ("tests", &["driver", "repair", "ring", "sql", "types", "wire"]),
-    ("tests/sim", &["server", "tests", "types"]),
+    ("tests/sim", &["ring", "server", "tests", "types"]),
 ];
 
 /// What only some crates may import of others'.
