@@ -8,7 +8,7 @@ use repair::version::{
 use crate::config::Planted;
 
 /// One of so many messages is acknowledged and not carried out, where that is planted.
-const UNMADE_EVERY: u32 = 10_000;
+const UNMADE_EVERY: u32 = 1_000;
 
 /// Which bug there is.
 #[derive(Debug, Clone, Copy, Default)]

@@ -38,8 +38,8 @@ const SYNC_MAX: Duration = Duration::from_millis(3);
 
 /// The time between two rounds of anti-entropy, and how long a digest is trusted: short, so that a
 /// run need not wait for a row to be missed that vanished.
-const REPAIR_INTERVAL: Duration = Duration::from_secs(2);
-const SCRUB_INTERVAL: Duration = Duration::from_secs(6);
+const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
+const SCRUB_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The address of a node.
 pub(crate) fn address(node: u8) -> IpAddr {

@@ -22,6 +22,9 @@ use crate::record::{Record, digest};
 use crate::trouble::LATENCY_MAX;
 use crate::writer::{self, WRITERS, Writer};
 
+/// How long a host runs before the next one does: shorter than a message takes, most of the time.
+const TICK: Duration = Duration::from_millis(2);
+
 /// How long a run may take, in its own time.
 const RUN_MAX: Duration = Duration::from_mins(5);
 
@@ -68,6 +71,7 @@ fn simulate(options: &Options, record: &Record) -> Result<Figures> {
         .rng_seed(seed)
         .epoch(UNIX_EPOCH)
         .simulation_duration(RUN_MAX)
+        .tick_duration(TICK)
         .max_message_latency(LATENCY_MAX)
         .tcp_capacity(1_024)
         .enable_random_order()
