@@ -41,6 +41,12 @@ const SYNC_MAX: Duration = Duration::from_millis(3);
 const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 const SCRUB_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What a node says that finds its disk full.
+const FULL: &str = "the disk is full";
+
+/// How long a supervisor waits before it starts a node again.
+const RESTART: Duration = Duration::from_millis(500);
+
 /// The address of a node.
 pub(crate) fn address(node: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, node + 1).into()
@@ -77,8 +83,18 @@ impl Host {
         })
     }
 
-    /// Runs the node until it is told to stop; called for each of its starts.
+    /// Runs the node until it is told to stop; called for each of its starts. One that finds its disk
+    /// full does not start, and is started again as a supervisor would.
     pub(crate) async fn run(self: Rc<Self>) -> turmoil::Result {
+        loop {
+            match self.start().await {
+                Err(error) if error.to_string().contains(FULL) => tokio::time::sleep(RESTART).await,
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn start(&self) -> turmoil::Result {
         self.starts.set(self.starts.get() + 1);
         let mut stop = self.stop.subscribe();
         stop.mark_unchanged();

@@ -19,7 +19,7 @@ const CUTS_A_CLUSTER: usize = 25;
 const WRITES_MAX: usize = 2_000;
 
 /// Makes the node acknowledge before it syncs. Only tests set it.
-const PLANTED_BUG: &str = "testing.promise=before_sync";
+const PLANTED_BUG: &str = "testing.planted=acknowledge_before_sync";
 
 #[test]
 fn a_node_of_its_own_keeps_every_acknowledged_write_over_power_cuts() -> Result<()> {
@@ -81,7 +81,7 @@ fn three_nodes_keep_every_acknowledged_write_over_power_cuts() -> Result<()> {
 fn a_node_that_acknowledges_before_it_syncs_is_found_out_by_power_cuts() -> Result<()> {
     let mut chance = Chance::new("the moments of the cuts");
     let builder = Cluster::builder("power-bug").nodes(1).seeds(0).set(PLANTED_BUG);
-    let mut cluster = builder.on_power_disks().listed(&["testing.promise"]).start()?;
+    let mut cluster = builder.on_power_disks().listed(&["testing.planted"]).start()?;
     define(&cluster, 1)?;
     let promises = write_while(&mut cluster, |cluster, writers| {
         for _ in 0..3 {
