@@ -20,11 +20,13 @@ const TWICE: [u64; 3] = [3, 11, 42];
 const SEARCHED: u64 = 500;
 
 /// The bugs that seeds are known to find soon. The others are searched for by `make prove`.
-const FOUND: [Planted; 5] = [
+const FOUND: [Planted; 7] = [
     Planted::AcknowledgeBeforeSync,
     Planted::AcknowledgeUnmade,
     Planted::ReuseDot,
+    Planted::ReuseStoreId,
     Planted::CollapseEqual,
+    Planted::SkipReadRepair,
     Planted::PurgeEarly,
 ];
 
