@@ -74,13 +74,12 @@ impl Outcomes {
     /// Adds a run; whether it found something, in a search a broken promise.
     fn note(&mut self, line: &Result<String>, is_search: bool) -> bool {
         self.runs += 1;
-        if is_search && !line.as_ref().is_ok_and(|line| line.contains("promises broken")) {
-            return false;
-        }
-        let line = line.as_ref().ok().filter(|line| line.starts_with("seed "));
-        let Some(run) = line.and_then(|line| Figures::read(line)) else {
-            self.found += 1;
-            return true;
+        let line = line.as_deref().unwrap_or_default();
+        let figures = line.starts_with("seed ").then(|| Figures::read(line)).flatten();
+        let Some(run) = figures else {
+            let has_found = !is_search || line.contains("promises broken");
+            self.found += u32::from(has_found);
+            return has_found;
         };
         self.most = self.most.max(run.cost);
         self.most_settled = self.most_settled.max(run.settled);
