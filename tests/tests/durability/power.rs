@@ -31,10 +31,7 @@ fn a_node_of_its_own_keeps_every_acknowledged_write_over_power_cuts() -> Result<
         let promises = write_while(&mut cluster, |cluster, writers| {
             for _ in 0..cuts {
                 wait_some(writers, &mut chance)?;
-                cluster.node(0).lose_power(tear(&mut chance))?;
-                cluster.node(0).restore_power()?;
-                cluster.node(0).start()?;
-                cluster.wait_ready()?;
+                cut(cluster, &[0], || tear(&mut chance))?;
             }
             writers.wait_progress()
         })?;
@@ -59,14 +56,7 @@ fn three_nodes_keep_every_acknowledged_write_over_power_cuts() -> Result<()> {
                     victim @ 0..3 => vec![victim],
                     _ => vec![0, 1, 2],
                 };
-                for victim in &victims {
-                    cluster.node(*victim).lose_power(tear(&mut chance))?;
-                }
-                for victim in &victims {
-                    cluster.node(*victim).restore_power()?;
-                }
-                cluster.start_all()?;
-                cluster.wait_ready()?;
+                cut(cluster, &victims, || tear(&mut chance))?;
             }
             writers.wait_progress()
         })?;
@@ -86,10 +76,7 @@ fn a_node_that_acknowledges_before_it_syncs_is_found_out_by_power_cuts() -> Resu
     let promises = write_while(&mut cluster, |cluster, writers| {
         for _ in 0..3 {
             wait_some(writers, &mut chance)?;
-            cluster.node(0).lose_power(Tear::Clean)?;
-            cluster.node(0).restore_power()?;
-            cluster.node(0).start()?;
-            cluster.wait_ready()?;
+            cut(cluster, &[0], || Tear::Clean)?;
         }
         Ok(())
     })?;
@@ -128,4 +115,16 @@ fn wait_some(writers: &Writers<'_>, chance: &mut Chance) -> Result<()> {
 
 fn tear(chance: &mut Chance) -> Tear {
     *chance.of_these(&[Tear::Clean, Tear::Torn])
+}
+
+/// Cuts the power of these nodes, all before it comes back to one, and starts them again.
+fn cut(cluster: &mut Cluster, victims: &[usize], mut tear: impl FnMut() -> Tear) -> Result<()> {
+    for victim in victims {
+        cluster.node(*victim).lose_power(tear())?;
+    }
+    for victim in victims {
+        cluster.node(*victim).restore_power()?;
+    }
+    cluster.start_all()?;
+    cluster.wait_ready()
 }
